@@ -1,0 +1,141 @@
+"""Erlang's two formulas: the share of arrivals that is refused (B) and that has to wait (C)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from capacity.queueing._evaluate import Array, FloatOrArray, _as_float64, counts, evaluate
+from capacity.queueing._poisson import cdf_ratio
+
+__all__ = ["erlang_b", "erlang_c", "erlang_c_grid"]
+
+
+def erlang_b(*, servers: ArrayLike, offered_load: ArrayLike) -> FloatOrArray:
+    r"""Blocking probability of M/M/c/c, Erlang's loss formula B(c, a).
+
+    .. math:: B(c, a) = \frac{a^c / c!}{\sum_{n=0}^{c} a^n / n!}
+
+    Parameters
+    ----------
+    servers : array_like
+        c [-], whole, >= 0.
+    offered_load : array_like
+        a = lambda S [erlang], >= 0; may exceed the servers.
+
+    Returns
+    -------
+    float or ndarray
+        Probability [0, 1], of the broadcast shape. NaN out of domain. B = 1 without servers, 0 without load.
+
+    Notes
+    -----
+    Relative error below 1e-12 against 50-digit arithmetic for c to 1e6, where B exceeds 1e-290.
+
+    References
+    ----------
+    L. Kleinrock, Queueing Systems I (1975), eq. 3.44.
+
+    Examples
+    --------
+    >>> round(erlang_b(servers=10, offered_load=5), 6)
+    0.018385
+    """
+    return evaluate(loss, servers=servers, offered_load=offered_load)
+
+
+def erlang_c(*, servers: ArrayLike, offered_load: ArrayLike) -> FloatOrArray:
+    r"""Wait probability of M/M/c, Erlang's delay formula C(c, a).
+
+    .. math:: C(c, a) = \frac{c\,B(c, a)}{c - a\,(1 - B(c, a))}
+
+    Parameters
+    ----------
+    servers : array_like
+        c [-], whole, >= 0.
+    offered_load : array_like
+        a = lambda S [erlang], >= 0.
+
+    Returns
+    -------
+    float or ndarray
+        Probability [0, 1], of the broadcast shape. NaN out of domain. C = 1 at load >= servers, 0 without load.
+
+    Notes
+    -----
+    Relative error below 1e-12 against 50-digit arithmetic for c to 1e6 and utilization to 1 - 1e-9,
+    where C exceeds 1e-290.
+
+    References
+    ----------
+    L. Kleinrock, Queueing Systems I (1975), eq. 3.40.
+
+    Examples
+    --------
+    >>> round(erlang_c(servers=40, offered_load=30), 4)
+    0.0552
+    """
+    return evaluate(lambda c, a: delay(c, a, c - a), servers=servers, offered_load=offered_load)
+
+
+def erlang_c_grid(*, max_servers: int, offered_load: ArrayLike) -> Array:
+    """Wait probability of M/M/c for every server count 1..max_servers at once, for shared loads.
+
+    Parameters
+    ----------
+    max_servers : int
+        Largest number of servers, >= 1; the new last axis runs over c = 1 .. max_servers.
+    offered_load : array_like
+        a [erlang], >= 0, of any shape.
+
+    Returns
+    -------
+    ndarray
+        Shape ``offered_load.shape + (max_servers,)``. NaN where the load is out of domain.
+
+    Raises
+    ------
+    ValueError
+        ``max_servers`` is not a whole number >= 1.
+
+    Notes
+    -----
+    Uses the recursion 1/B(c) = 1 + c/a 1/B(c-1), all of whose terms are positive: one step a server count
+    instead of one evaluation a cell. Relative error below 1e-13 for max_servers to 1000.
+
+    References
+    ----------
+    V. B. Iversen, Teletraffic Engineering (2010), eq. 4.29.
+
+    Examples
+    --------
+    >>> erlang_c_grid(max_servers=3, offered_load=1.5).round(4).tolist()
+    [1.0, 0.6429, 0.2368]
+    """
+    if not isinstance(max_servers, (int, np.integer)) or isinstance(max_servers, bool) or max_servers < 1:
+        message = f"max_servers must be a whole number of at least 1; got {max_servers!r}"
+        raise ValueError(message)
+    a = _as_float64("offered_load", offered_load)
+    grid = np.empty((int(max_servers), *a.shape))
+    with np.errstate(all="ignore"):
+        load = np.where(a >= 0, a, np.nan)
+        inverse_b = np.ones(a.shape)
+        for c in range(1, int(max_servers) + 1):
+            inverse_previous, inverse_b = inverse_b, 1.0 + inverse_b * c / load
+            # 1/C(c) = 1/B(c) - 1/B(c-1) in the form that does not cancel
+            wait = 1.0 / (1.0 + (c - load) / load * inverse_previous)
+            grid[c - 1] = np.where(load >= c, 1.0, np.where(load == 0, 0.0, wait))
+    return np.moveaxis(grid, 0, -1)
+
+
+def loss(c: Array, a: Array) -> Array:
+    """Kernel of Erlang B over flat arrays."""
+    blocked = 1.0 / (1.0 + cdf_ratio(c, a, c - a))
+    return np.where(counts(c) & (a >= 0), blocked, np.nan)
+
+
+def delay(c: Array, a: Array, spare: Array) -> Array:
+    """Kernel of Erlang C over flat arrays; spare = c - a, to full accuracy, decides near saturation."""
+    waits = 1.0 / (1.0 + spare / c * cdf_ratio(c, a, spare))
+    waits = np.where(spare <= 0, 1.0, waits)
+    return np.where(counts(c) & (a >= 0), waits, np.nan)
