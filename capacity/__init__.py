@@ -1,0 +1,85 @@
+"""Capacity planner for PHP-FPM: how many workers, and how many users they can take.
+
+>>> import capacity
+>>> capacity.recommend(capacity.Scenario.example())
+<Recommendation: 40 workers (memory binds): comfortable to 90, manageable to 140, watch to 170 users>
+
+Names are loaded when they are first used, so that ``import capacity`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from capacity.errors import CapacityError, InvalidInput, MeasurementError, UnreadableFile
+    from capacity.policies.verdict import Edges
+    from capacity.pool import PoolSettings
+    from capacity.prediction import forecast
+    from capacity.recommendation import recommend
+    from capacity.results import Forecast, Limit, Prediction, Recommendation, UserBand
+    from capacity.scenario import Host, Objective, Scenario, Source, Worker, Workload
+
+_HOME: Final = {
+    "CapacityError": "errors",
+    "Edges": "policies.verdict",
+    "Forecast": "results",
+    "Host": "scenario",
+    "InvalidInput": "errors",
+    "Limit": "results",
+    "MeasurementError": "errors",
+    "Objective": "scenario",
+    "PoolSettings": "pool",
+    "Prediction": "results",
+    "Recommendation": "results",
+    "Scenario": "scenario",
+    "Source": "scenario",
+    "UnreadableFile": "errors",
+    "UserBand": "results",
+    "Worker": "scenario",
+    "Workload": "scenario",
+    "forecast": "prediction",
+    "recommend": "recommendation",
+}
+
+__all__ = [
+    "CapacityError",
+    "Edges",
+    "Forecast",
+    "Host",
+    "InvalidInput",
+    "Limit",
+    "MeasurementError",
+    "Objective",
+    "PoolSettings",
+    "Prediction",
+    "Recommendation",
+    "Scenario",
+    "Source",
+    "UnreadableFile",
+    "UserBand",
+    "Worker",
+    "Workload",
+    "forecast",
+    "recommend",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fpm-capacity")
+    if name == "queueing":
+        return import_module("capacity.queueing")
+    if name not in _HOME:
+        message = f"module 'capacity' has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(f"capacity.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "queueing"])

@@ -72,6 +72,9 @@ class InvalidInput(CapacityError, ValueError):
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
+    def __reduce__(self) -> tuple[type[InvalidInput], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
 
 class UnreadableFile(CapacityError, OSError):
     """A file cannot be read, or is not the kind of file it should be."""

@@ -1,0 +1,135 @@
+"""Advice in words: whether more workers would help, what more users would take, what to keep in mind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from capacity.policies import cpu, demand, process_manager
+from capacity.prediction import rate_of
+from capacity.results import Prediction
+from capacity.scenario import Scenario
+from capacity.table import Table
+from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
+
+__all__ = ["cautions", "more_workers", "next_steps"]
+
+
+def more_workers(scenario: Scenario, row: Mapping[str, float], binding: str) -> tuple[bool | None, str]:
+    """Whether more workers would serve more users, and why; None where that cannot be known."""
+    workers, rate, full_rate = row["max_children"], row["arrival_rate"], row["full_rate"]
+    cpu_time, cores = scenario.workload.cpu_time, scenario.host.cpus
+    goal = scenario.objective.max_utilization
+    if cpu_time:
+        most = cores / cpu_time
+        core_load = rate / most
+        if core_load > goal:
+            return False, (
+                f"no: the expected {format_rate(rate)} keep the {cores:g} cores {format_fraction(core_load)} busy "
+                f"(at most {format_fraction(goal)} is the objective), whatever the number of workers; it takes less "
+                "CPU time a request, fewer requests, or more cores"
+            )
+        if full_rate >= cpu.KNEE * most:
+            return False, (
+                f"no: {workers:.0f} workers already complete {format_rate(full_rate)} of the {format_rate(most)} that "
+                f"{cores:g} cores give at {format_seconds(cpu_time)} of CPU a request; more workers only move the "
+                "waiting from the accept queue into the script"
+            )
+    if binding == "demand":
+        return False, f"not needed: {workers:.0f} workers carry the expected load with headroom; more would stand idle"
+    if cpu_time is None:
+        return None, (
+            f"only while nothing but workers binds, and cpu_time is not known: if a request needs more than "
+            f"{format_seconds(cores / full_rate)} of CPU, the {cores:g} cores are full before {workers:.0f} workers are"
+        )
+    room = f" ({format_rate(cores / cpu_time)} at most)" if cpu_time else ""
+    limit = {"memory": "memory", "database": "database connections", "process_max": "process.max"}[binding]
+    return True, f"yes, if {limit} allowed them: the cores still have room{room}"
+
+
+def next_steps(
+    scenario: Scenario, table: Table, row: Mapping[str, float], predictions: Sequence[Prediction]
+) -> tuple[str, ...]:
+    """What the first overloaded number of users would take, or the expected one where it is infeasible."""
+    workload, goal = scenario.workload, scenario.objective.max_utilization
+    crowd = next((p.users for p in predictions if p.verdict == "overloaded" and p.users is not None), None)
+    if not row["feasible"] and workload.users is not None:
+        crowd = workload.users
+    if crowd is None or workload.think_time is None:
+        return ()
+    workers = row["max_children"]
+    rate = rate_of(table, np.array([float(crowd)]))
+    needed = float(demand.least_workers(table, rate)[0])
+    carried = goal * workers
+    steps = []
+    if math.isinf(needed):
+        steps.append(f"{crowd} users cannot be served by more workers alone")
+    else:
+        memory = scenario.worker.shared_memory + needed * scenario.worker.memory
+        steps.append(f"{crowd} users need {needed:.0f} workers, which take {format_bytes(memory)} at their peak")
+    if workload.cpu_time and float(rate[0]) * workload.cpu_time > goal * scenario.host.cpus:
+        cores = math.ceil(float(rate[0]) * workload.cpu_time / goal)
+        cheaper = goal * scenario.host.cpus / float(rate[0])
+        steps.append(
+            f"or {cores} cores, or at most {format_seconds(cheaper)} of CPU a request "
+            "(OPcache, less computing in PHP, a page cache or CDN in front)"
+        )
+    busiest = crowd * workload.requests_per_click
+    if busiest > carried and workload.think_time > 0:
+        # users S/(Z+S) = goal c, solved for S
+        faster = carried * workload.think_time / (busiest - carried)
+        if faster < workload.service_time:
+            steps.append(
+                f"or with {workers:.0f} workers a service time of at most {format_seconds(faster)} instead of "
+                f"{format_seconds(workload.service_time)} (OPcache, database indexes, fewer queries, Redis sessions)"
+            )
+    load = float(rate[0]) * workload.service_time
+    if load > carried:
+        hosts = math.ceil(load / carried)
+        steps.append(f"or {hosts} such hosts behind a load balancer, with sessions in a shared store")
+    return tuple(steps)
+
+
+def cautions(scenario: Scenario, row: Mapping[str, float], binding: str) -> tuple[str, ...]:
+    """What the decision leaves open, in words."""
+    notes = []
+    if not row["feasible"]:
+        missing = row["needed"] - row["cap"]
+        notes.append(
+            "infeasible: no number of workers meets the objective at the expected load"
+            if math.isinf(missing)
+            else f"infeasible: the objective needs {row['needed']:.0f} workers, {binding} allows {row['cap']:.0f}; the "
+            "settings below are the most the host can carry"
+        )
+    if row["cap"] < 1:
+        notes.append(
+            "not even one worker fits; pm.max_children is 1 because FPM accepts nothing less".replace("pm.", "")
+        )
+    if math.isnan(row["arrival_rate"]):
+        notes.append("no users and no arrival rate are given: the pool is as large as its ceilings allow")
+    elif scenario.workload.think_time is None:
+        notes.append("no think_time is given, so users cannot be predicted, only the given request rate")
+    if scenario.pools_on_host > 1:
+        notes.append(
+            f"{scenario.pools_on_host} pools share this host: the memory, cores and connections given here must be "
+            "this pool's share"
+        )
+    patience, service = scenario.web_server_timeout, scenario.workload.service_time
+    late = math.exp(-patience / service)
+    if late > 1e-3:
+        notes.append(
+            f"the web server gives up after {format_seconds(patience)}, and {format_fraction(late)} of requests take "
+            f"longer than that by themselves (mean {format_seconds(service)}): raise its timeout or use a job queue"
+        )
+    budget = scenario.host.ram - scenario.host.reserved
+    if row["worst_case_memory"] > budget:
+        notes.append(f"{format_bytes(row['worst_case_memory'])} at the peak do not fit into {format_bytes(budget)}")
+    if (
+        scenario.pool
+        and scenario.pool.pm == "static"
+        and row["worst_case_memory"] > process_manager.STATIC_SHARE * budget
+    ):
+        notes.append("static keeps every worker for good, and at the peak little memory is left for anything else")
+    return tuple(notes)

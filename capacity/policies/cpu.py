@@ -1,0 +1,46 @@
+"""Ceiling: the knee, beyond which more workers complete practically nothing more."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capacity.queueing.search import Rows, least_count
+from capacity.queueing.shared_pool import inner_throughput
+from capacity.scenario import Scenario
+from capacity.table import Column, Table
+from capacity.units import format_rate, format_seconds
+
+FORMULA = "least workers whose throughput X(c) reaches 99 % of cores / cpu_time"
+
+# The last percent of a curve that only approaches its limit would cost about as many workers as the first 99:
+# they would move waiting from the accept queue into the script, where it holds memory and a connection.
+KNEE = 0.99
+_ROUNDING = 1e-12
+
+
+def limit(table: Table) -> Column:
+    """Least c with X(c) >= 0.99 cores / cpu_time; inf where cpu_time is unknown or 0."""
+    cores, cpu, service = table["host.cpus"], table["workload.cpu_time"], table["workload.service_time"]
+    target = KNEE * cores / cpu * (1.0 - _ROUNDING)
+
+    def meets(c: Column, rows: Rows) -> NDArray[np.bool_]:
+        return inner_throughput(c, cores[rows], cpu[rows], service[rows]) >= target[rows]
+
+    # X(c) <= c/S, so fewer than target S workers cannot reach it
+    floor = np.where(cpu > 0, np.ceil(target * service) - 1.0, np.nan)
+    knee = least_count(meets, np.maximum(floor - 1.0, 0.0), np.sqrt(np.nan_to_num(floor, nan=0.0)) + 1.0)
+    return np.where(cpu > 0, knee, np.inf)
+
+
+def explain(scenario: Scenario, workers: float) -> str:
+    """Reason of the limit in words."""
+    cpu, cores = scenario.workload.cpu_time, scenario.host.cpus
+    if cpu is None:
+        return "no CPU limit can be computed: the CPU time of a request (cpu_time) is not known"
+    if cpu == 0:
+        return "requests that use no CPU time are not limited by the cores"
+    return (
+        f"{cores:g} cores and {format_seconds(cpu)} of CPU a request give at most {format_rate(cores / cpu)}; "
+        f"{workers:.0f} workers reach 99 % of that, and more only move the waiting into the script"
+    )

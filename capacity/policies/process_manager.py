@@ -1,0 +1,65 @@
+"""Which process manager, and which start and spare servers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capacity.results import Choice
+from capacity.table import Column, Table
+
+# auto takes static only where every worker at its peak leaves this much of the budget: a static pool never
+# gives memory back, so the rest is what absorbs a worker that grows beyond its measured peak.
+STATIC_SHARE = 0.80
+# auto takes ondemand for a pool that would keep less than one worker busy on a host with others: its idle
+# workers are worth more to its neighbours.
+IDLE_LOAD = 1.0
+
+
+def proportional(max_children: Column) -> tuple[Column, Column, Column]:
+    """Start, min-spare and max-spare servers: 20, 10 and 40 % of the workers, the case study's proportions.
+
+    Rounded down, and at least 1, so that 1 <= min_spare <= start <= max_spare <= max_children always holds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [column.tolist() for column in proportional(np.array([40.0, 1.0]))]
+    [[8.0, 1.0], [4.0, 1.0], [16.0, 1.0]]
+    """
+    start, least, most = (np.maximum(max_children * tenths // 10, 1.0) for tenths in (2, 1, 4))
+    return start, least, most
+
+
+def best(table: Table, load: Column, worst_case: Column) -> NDArray[np.str_]:
+    """Process manager that ``process_manager="auto"`` takes."""
+    budget = table["host.ram"] - table["host.reserved"]
+    alone = table["policy.pools_on_host"] == 1
+    static = alone & (worst_case <= STATIC_SHARE * budget)
+    ondemand = ~alone & (load < IDLE_LOAD)
+    return np.where(static, "static", np.where(ondemand, "ondemand", "dynamic"))
+
+
+def explain(chosen: str, preferred: str, *, auto: bool, min_spare: int | None, memory_share: float) -> Choice:
+    """Choice of the process manager, and what would be better where the current one is kept."""
+    why = {
+        "static": (
+            f"static forks nothing under load and has no lag; it is this host's only pool and takes "
+            f"{memory_share:.0%} of the memory left for PHP with every worker at its peak"
+        ),
+        "ondemand": "ondemand: this pool is idle most of the time, and its memory is free for the others meanwhile",
+        "dynamic": (
+            f"dynamic returns memory when idle; with every worker at its peak the pool takes {memory_share:.0%} of "
+            f"the memory left for PHP (static only at most {STATIC_SHARE:.0%}, on a host with one pool)"
+        ),
+    }
+    reason = why[preferred]
+    if chosen != preferred:
+        kept = "kept as it is today" if not auto else "chosen"
+        reason = f"{kept}; {preferred} would be better: {reason}"
+    if chosen == "dynamic" and min_spare is not None:
+        reason += (
+            f". A dynamic pool grows by at most {min_spare} workers a second (its min_spare_servers) and never looks "
+            "at its queue, so a sudden rush waits for forks"
+        )
+    return Choice(setting="pm", value=chosen, reason=reason)

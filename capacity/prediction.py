@@ -1,0 +1,300 @@
+"""Users to verdicts: what a number of users does to a pool, and the most users each verdict can take."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capacity.errors import InvalidInput, Problem
+from capacity.policies import database
+from capacity.policies.verdict import VERDICTS, Edges, severity
+from capacity.pool import PoolSettings
+from capacity.queueing.search import Rows, largest_count
+from capacity.queueing.shared_pool import Pool, finite_pool, open_pool, response_quantile, response_tail
+from capacity.results import Assumption, Forecast, ModelName, Prediction, UserBand
+from capacity.scenario import Scenario
+from capacity.table import Column, Table, repeat, table_of, take
+from capacity.units import format_fraction, format_rate, shown
+
+__all__ = ["forecast", "largest_users", "predict", "predictions_of", "user_bands"]
+
+USERS = (50, 80, 100, 150, 200)
+_MOST_USERS = 10**9
+_MISLEADING = 0.85  # utilization beyond which one figure for the wait says more than is known
+_ROUNDING = 1e-12
+
+
+def forecast(
+    scenario: Scenario,
+    *,
+    pool: PoolSettings | int | None = None,
+    users: Iterable[int] = USERS,
+    model: ModelName = "open",
+    edges: Edges | None = None,
+) -> Forecast:
+    """Predict what numbers of users do to a pool, and the most users each verdict can take.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Host, worker and workload. Its own users do not matter here; a think time does, since it turns users
+        into requests.
+    pool : PoolSettings or int, optional
+        The pool, or its number of workers [-]; by default the scenario's own pool.
+    users : iterable of int
+        Numbers of users to predict for [-], each at least 1.
+    model : {'open', 'finite'}
+        ``open``: requests keep coming at users x requests per click / (think time + service time), whatever
+        happens (M/M/c, or the shared-cores pool where ``cpu_time`` is known). ``finite``: who waits sends nothing
+        (M/M/c//N), which is right for a known set of people.
+    edges : Edges, optional
+        The edges between verdicts.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    InvalidInput
+        No pool is known, a number of users is not a whole number of at least 1, or the model has no such name.
+
+    Examples
+    --------
+    >>> result = forecast(Scenario.example(), pool=40, users=[80, 100, 150, 200])
+    >>> [prediction.verdict for prediction in result.predictions]
+    ['comfortable', 'manageable', 'watch', 'overloaded']
+    >>> result
+    <Forecast: 40 workers, open model: comfortable to 90, manageable to 140, watch to 170 users>
+    """
+    settings = _pool_settings(scenario, pool)
+    counts = _user_counts(users)
+    if model not in ("open", "finite"):
+        raise InvalidInput([Problem("model", "must be open or finite", shown(model))])
+    if scenario.workload.think_time is None:
+        hint = "give the seconds between an answer and the next click"
+        raise InvalidInput([Problem("workload.think_time", "is missing: it turns users into requests", hint=hint)])
+    table = table_of(scenario)
+    edges = edges or Edges()
+    workers = np.array([float(settings.max_children)])
+    predictions = predictions_of(table, workers, counts, model=model, edges=edges)
+    return Forecast(
+        pool=settings,
+        model=model,
+        predictions=predictions,
+        bands=user_bands(table, workers, model=model, edges=edges),
+        cautions=(*workload_cautions(scenario), *prediction_cautions(predictions, model=model)),
+        assumptions=stated_assumptions(scenario),
+    )
+
+
+def stated_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
+    """The values whose source the scenario states, with that source."""
+    tables = scenario.to_mapping()
+    stated = []
+    for field, source in scenario.sources.items():
+        table, _, name = field.partition(".")
+        value = tables.get(table, {}).get(name)
+        if value is not None:
+            doubt = "" if source.low is None or source.high is None else f", {source.low:g} to {source.high:g}"
+            count = "" if source.samples is None else f", {source.samples} samples"
+            stated.append(Assumption(field=field, value=value, source=f"{source.source}{count}{doubt}"))
+    return tuple(stated)
+
+
+@np.errstate(all="ignore")
+def solve(table: Table, workers: Column, load: Column, model: ModelName) -> Pool:
+    """Solve the pool of each row; load is a request rate (open) or a number of users (finite)."""
+    cores, service = table["host.cpus"], table["workload.service_time"]
+    work = np.nan_to_num(table["workload.cpu_time"], nan=0.0)
+    if model == "open":
+        return open_pool(workers, cores, work, service, load)
+    # every request of a click is a customer of its own; halves are rounded up
+    population = np.maximum(np.floor(load * table["workload.requests_per_click"] + 0.5), 1.0)
+    return finite_pool(workers, cores, work, service, population, table["workload.think_time"])
+
+
+def rate_of(table: Table, users: Column) -> Column:
+    """Requests offered a second by users that never wait."""
+    click = table["workload.think_time"] + table["workload.service_time"]
+    return users * table["workload.requests_per_click"] / click
+
+
+@np.errstate(all="ignore")
+def judge(table: Table, workers: Column, pool: Pool, edges: Edges) -> dict[str, Column]:
+    """Utilizations, slowdown, objective and severity of solved pools."""
+    throughput = pool["throughput"]
+    response = pool["waiting_time"] + pool["hold"]
+    utilization = pool["busy"] / workers
+    cpu = throughput * table["workload.cpu_time"] / table["host.cpus"]
+    connected = throughput * table["workload.database_time"] * table["worker.database_connections"]
+    connections = connected / database.available(table)
+    slowdown = response / table["workload.service_time"] - 1.0
+    target, percentile = table["objective.response_time"], table["objective.percentile"]
+    met = np.ones(workers.shape, dtype=bool)
+    timed = np.flatnonzero(np.isfinite(target))
+    if timed.size:
+        tail = response_tail(target[timed], {name: column[timed] for name, column in pool.items()})
+        met[timed] = np.log(tail) <= np.log1p(-percentile[timed]) + _ROUNDING
+    busiest = np.fmax(np.fmax(utilization, cpu), connections)
+    return {
+        "utilization": utilization,
+        "cpu_utilization": cpu,
+        "database_utilization": connections,
+        "response_time": response,
+        "slowdown": slowdown,
+        "objective_met": np.where(np.isfinite(target), met, np.nan),
+        "severity": severity(busiest, slowdown, met, edges).astype(np.float64),
+    }
+
+
+@np.errstate(all="ignore")
+def predict(table: Table, workers: Column, load: Column, *, model: ModelName, edges: Edges) -> dict[str, Column]:
+    """Every predicted quantity, a column each."""
+    pool = solve(table, workers, load, model)
+    quantile = response_quantile(np.full(workers.shape, 0.95), pool)
+    return pool | judge(table, workers, pool, edges) | {"response_time_p95": quantile}
+
+
+def largest_users(table: Table, workers: Column, *, level: int, model: ModelName, edges: Edges) -> Column:
+    """Most users whose severity is at most ``level``; the verdict never improves as users grow."""
+
+    def meets(users: Column, rows: Rows) -> NDArray[np.bool_]:
+        part = take(table, rows)
+        load = rate_of(part, users) if model == "open" else users
+        judged = judge(part, workers[rows], solve(part, workers[rows], load, model), edges)
+        return judged["severity"] <= level
+
+    full = workers / (table["workload.service_time"] * rate_of(table, np.ones(workers.shape)))
+    return largest_count(meets, np.maximum(full * edges.utilization[min(level, 2)], 1.0))
+
+
+def user_bands(table: Table, workers: Column, *, model: ModelName, edges: Edges) -> tuple[UserBand, ...]:
+    """The largest number of users with each verdict short of overloaded, for a one-row table."""
+    bands, below = [], 0.0
+    for level, verdict in enumerate(VERDICTS[:-1]):
+        users = float(largest_users(table, workers, level=level, model=model, edges=edges)[0])
+        bands.append(UserBand(verdict=verdict, users=int(users) if below < users < np.inf else None))
+        below = max(below, users)
+    return tuple(bands)
+
+
+def predictions_of(
+    table: Table,
+    workers: Column,
+    users: Sequence[int],
+    *,
+    arrival_rate: float | None = None,
+    model: ModelName,
+    edges: Edges,
+) -> tuple[Prediction, ...]:
+    """Predictions of a one-row table for each number of users, or for one bare request rate."""
+    rows = repeat(table, 1 if arrival_rate is not None else len(users))
+    count = np.array([np.nan] if arrival_rate is not None else users, dtype=np.float64)
+    rate = np.array([arrival_rate]) if arrival_rate is not None else rate_of(rows, count)
+    load = rate if model == "open" else count
+    columns = predict(rows, np.repeat(workers, count.size), load, model=model, edges=edges)
+    offered = rate if model == "open" else columns["throughput"]
+    return tuple(_prediction(columns, row, count[row], offered[row]) for row in range(count.size))
+
+
+def _prediction(columns: dict[str, Column], row: int, users: float, offered: float) -> Prediction:
+    def finite(name: str) -> float | None:
+        value = float(columns[name][row])
+        return value if np.isfinite(value) else None
+
+    met = finite("objective_met")
+    return Prediction(
+        users=None if np.isnan(users) else int(users),
+        arrival_rate=float(offered),
+        throughput=float(columns["throughput"][row]),
+        verdict=VERDICTS[int(columns["severity"][row])],
+        utilization=float(columns["utilization"][row]),
+        cpu_utilization=finite("cpu_utilization"),
+        database_utilization=finite("database_utilization"),
+        wait_probability=float(columns["wait_probability"][row]),
+        waiting_time=finite("waiting_time"),
+        response_time=finite("response_time"),
+        response_time_p95=finite("response_time_p95"),
+        slowdown=finite("slowdown"),
+        objective_met=None if met is None else bool(met),
+    )
+
+
+def workload_cautions(scenario: Scenario) -> tuple[str, ...]:
+    """What the inputs leave open, in words."""
+    workload, cautions = scenario.workload, []
+    if workload.cpu_time is None:
+        rate = format_rate(scenario.host.cpus / workload.service_time)
+        cautions.append(
+            "cpu_time is not known, so every prediction takes requests to wait for something other than the CPU. "
+            f"If they computed all the time, the {scenario.host.cpus:g} cores would end at {rate}. Measure it: mean "
+            "of %C times %d in FPM's access log, or server CPU seconds divided by requests"
+        )
+    if workload.service_scv != 1:
+        worse = "longer" if workload.service_scv > 1 else "shorter"
+        cautions.append(
+            f"service_scv is {workload.service_scv:g}, but waits are computed for exponential service times (1): "
+            f"real waits are {worse}, near saturation by about {(1 + workload.service_scv) / 2:.3g} times"
+        )
+    if workload.requests_per_click != 1:
+        cautions.append(
+            f"a click makes {workload.requests_per_click:g} requests; they are taken as independent, and in the "
+            "finite model each as a user of its own"
+        )
+    return tuple(cautions)
+
+
+def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName = "open") -> tuple[str, ...]:
+    """What to keep in mind about these figures."""
+    cautions = []
+    endless = [p for p in predictions if p.response_time is None]
+    if endless:
+        who = "the given rate" if endless[0].users is None else ", ".join(str(p.users) for p in endless) + " users"
+        cautions.append(
+            f"at {who} more is asked than the pool can complete: the queue grows without bound, so times are "
+            "null, until users leave or the backlog is full"
+        )
+    steep = [p for p in predictions if p.response_time is not None and p.utilization > _MISLEADING]
+    if steep and model == "open":
+        worst = max(steep, key=lambda p: p.utilization)
+        cautions.append(
+            f"above {format_fraction(_MISLEADING)} utilization a single figure misleads: at "
+            f"{format_fraction(worst.utilization)}, 1 % more service time or load makes the wait about "
+            f"{0.01 / (1 - worst.utilization):.0%} longer"
+        )
+    return tuple(cautions)
+
+
+def _pool_settings(scenario: Scenario, pool: PoolSettings | int | None) -> PoolSettings:
+    if isinstance(pool, PoolSettings):
+        return pool
+    if pool is None:
+        if scenario.pool is None:
+            hint = "give pool=40, or a PoolSettings"
+            raise InvalidInput([Problem("pool", "is missing: the scenario has none", hint=hint)])
+        return scenario.pool
+    workers = _whole(pool, "pool", "must be PoolSettings or a whole number of workers")
+    return PoolSettings(pm="static", max_children=workers)
+
+
+def _user_counts(users: Iterable[int]) -> list[int]:
+    if isinstance(users, (str, bytes)) or not isinstance(users, Iterable):
+        raise InvalidInput([Problem("users", "must be a list of whole numbers", shown(users))])
+    counts = [_whole(value, "users", "must be whole numbers from 1 to 10^9") for value in users]
+    wrong = [value for value in counts if not 1 <= value <= _MOST_USERS]
+    if wrong or not counts:
+        raise InvalidInput([Problem("users", "must be whole numbers from 1 to 10^9", shown(wrong or "none"))])
+    return counts
+
+
+def _whole(value: object, field: str, rule: str) -> int:
+    if isinstance(value, (bool, np.bool_)):
+        raise InvalidInput([Problem(field, rule, shown(value))])
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InvalidInput([Problem(field, rule, shown(value))]) from None

@@ -1,0 +1,204 @@
+"""Frozen results: what a recommendation and a forecast are made of.
+
+Every number is SI (bytes, seconds, requests per second, fractions). A number that is not finite is None here
+and is explained by a caution. How results look is the business of ``report/``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from capacity.pool import PoolSettings
+
+__all__ = [
+    "Assumption",
+    "Choice",
+    "Forecast",
+    "Limit",
+    "Prediction",
+    "Recommendation",
+    "RuleOfThumb",
+    "UserBand",
+    "Verdict",
+]
+
+FORMAT_VERSION = "1.0"
+
+Verdict: TypeAlias = Literal["comfortable", "manageable", "watch", "overloaded"]
+LimitName: TypeAlias = Literal["memory", "cpu", "database", "process_max", "demand"]
+ModelName: TypeAlias = Literal["open", "finite"]
+
+
+class Result(BaseModel):
+    """What all results share: frozen, closed, and ready for JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and numbers, as the JSON has them."""
+        return self.model_dump(mode="json")
+
+    def to_json(self) -> str:
+        """One indented JSON document."""
+        return self.model_dump_json(indent=2)
+
+
+class Limit(Result):
+    """How many workers one resource, or the demand, asks for."""
+
+    name: LimitName
+    workers: int | None = Field(description="workers; null: this does not limit", json_schema_extra={"unit": "1"})
+    binding: bool = Field(description="whether this decides max_children")
+    formula: str = Field(description="how it is computed, in words")
+    inputs: dict[str, float] = Field(description="what it is computed from, by scenario field, in SI units")
+    reason: str = Field(description="why, in words for a system administrator")
+
+
+class Prediction(Result):
+    """What one number of users does to one pool."""
+
+    users: int | None = Field(description="users; null where only a request rate is known")
+    arrival_rate: float = Field(description="requests offered", json_schema_extra={"unit": "1/s"})
+    throughput: float = Field(description="requests completed", json_schema_extra={"unit": "1/s"})
+    verdict: Verdict
+    utilization: float = Field(description="busy share of a worker", json_schema_extra={"unit": "1"})
+    cpu_utilization: float | None = Field(
+        description="busy share of a core; null: cpu_time unknown", json_schema_extra={"unit": "1"}
+    )
+    database_utilization: float | None = Field(
+        description="busy share of the database connections; null: unknown", json_schema_extra={"unit": "1"}
+    )
+    wait_probability: float = Field(description="an arrival finds every worker busy", json_schema_extra={"unit": "1"})
+    waiting_time: float | None = Field(
+        description="mean; null: it grows without bound", json_schema_extra={"unit": "s"}
+    )
+    response_time: float | None = Field(
+        description="mean; null: it grows without bound", json_schema_extra={"unit": "s"}
+    )
+    response_time_p95: float | None = Field(
+        description="95 of 100 requests are faster; null: it grows without bound", json_schema_extra={"unit": "s"}
+    )
+    slowdown: float | None = Field(
+        description="mean response time over service time at light load, minus 1; null: without bound",
+        json_schema_extra={"unit": "1"},
+    )
+    objective_met: bool | None = Field(description="the response-time objective; null: none is set")
+
+
+class UserBand(Result):
+    """The largest number of users that gets a verdict."""
+
+    verdict: Verdict
+    users: int | None = Field(description="largest number of users with this verdict; null: none gets it")
+
+
+class Choice(Result):
+    """A setting that was chosen, or a better one that was not, with the reason."""
+
+    setting: str
+    value: str | int | None
+    reason: str
+
+
+class RuleOfThumb(Result):
+    """What a popular rule would have said."""
+
+    name: str
+    workers: int | None = Field(description="workers by this rule; null: it does not speak of workers")
+    start_servers: int | None = None
+    min_spare_servers: int | None = None
+    max_spare_servers: int | None = None
+    users: int | None = Field(default=None, description="users by this rule; null: it does not speak of users")
+    formula: str
+    ignores: str = Field(description="what it does not look at")
+
+
+class Assumption(Result):
+    """A value the result rests on, and where it came from."""
+
+    field: str
+    value: float | str
+    source: str
+
+
+class Forecast(Result):
+    """What numbers of users do to one pool."""
+
+    format_version: str = FORMAT_VERSION
+    pool: PoolSettings
+    model: ModelName
+    predictions: tuple[Prediction, ...]
+    bands: tuple[UserBand, ...]
+    cautions: tuple[str, ...]
+    assumptions: tuple[Assumption, ...] = ()
+
+    def users_for(self, verdict: Verdict) -> int | None:
+        """Largest number of users with this verdict; None where none gets it."""
+        return next((band.users for band in self.bands if band.verdict == verdict), None)
+
+    def __repr__(self) -> str:
+        return f"<Forecast: {self.pool.max_children} workers, {self.model} model: {describe_bands(self.bands)}>"
+
+
+class Recommendation(Result):
+    """How many workers, why, and what they can take."""
+
+    format_version: str = FORMAT_VERSION
+    feasible: bool = Field(description="whether the objective can be met within the limits")
+    pool: PoolSettings = Field(description="the recommended settings, in FPM's own names")
+    current: PoolSettings | None = Field(description="the settings of today, where known")
+    binding: LimitName = Field(description="the limit that decides max_children")
+    needed: int | None = Field(description="least workers that meet the objective; null: no number does")
+    wanted: int | None = Field(description="the same with headroom; null: no number does")
+    shortfall: int | None = Field(
+        description="needed workers that the limits do not allow; 0 when feasible, null: no number would do"
+    )
+    limits: tuple[Limit, ...]
+    more_workers_help: bool | None = Field(description="whether more workers would serve more users; null: unknown")
+    more_workers_reason: str
+    predictions: tuple[Prediction, ...]
+    bands: tuple[UserBand, ...]
+    current_predictions: tuple[Prediction, ...] = ()
+    current_bands: tuple[UserBand, ...] = ()
+    worst_case_memory: int = Field(
+        description="every worker at its peak, and shared memory once", json_schema_extra={"unit": "byte"}
+    )
+    choices: tuple[Choice, ...]
+    next_steps: tuple[str, ...]
+    cautions: tuple[str, ...]
+    assumptions: tuple[Assumption, ...]
+    rules_of_thumb: tuple[RuleOfThumb, ...]
+
+    def users_for(self, verdict: Verdict) -> int | None:
+        """Largest number of users with this verdict; None where none gets it."""
+        return next((band.users for band in self.bands if band.verdict == verdict), None)
+
+    def with_assumptions(self, assumptions: tuple[Assumption, ...]) -> Self:
+        """Copy with these assumptions in front of its own."""
+        return self.model_copy(update={"assumptions": assumptions + self.assumptions})
+
+    def __repr__(self) -> str:
+        state = "" if self.feasible else "INFEASIBLE, "
+        return (
+            f"<Recommendation: {state}{self.pool.max_children} workers ({self.binding} binds): "
+            f"{describe_bands(self.bands)}>"
+        )
+
+
+def describe_bands(bands: tuple[UserBand, ...]) -> str:
+    """Say up to how many users each verdict reaches, in one line.
+
+    Examples
+    --------
+    >>> describe_bands((UserBand(verdict="comfortable", users=90), UserBand(verdict="watch", users=None)))
+    'comfortable to 90, watch for none users'
+    """
+    words = (
+        f"{band.verdict} to {band.users}" if band.users is not None else f"{band.verdict} for none" for band in bands
+    )
+    return ", ".join(words) + " users"
