@@ -1,0 +1,141 @@
+"""FPM's directives and our settings: the one place that knows both spellings.
+
+``render`` writes settings as directives, always as a whole number with at most one letter (``60s``): FPM
+accepts ``500ms`` and takes it for 500 seconds. The way back is ``capacity.fpm.settings``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from capacity.errors import InvalidInput, Problem
+from capacity.pool import PoolSettings
+
+__all__ = [
+    "ARRAY_DIRECTIVES",
+    "GLOBAL_DIRECTIVES",
+    "POOL_DIRECTIVES",
+    "SIZING",
+    "Directive",
+    "render",
+]
+
+
+@dataclass(frozen=True)
+class Directive:
+    """One field of ``PoolSettings`` and the directive FPM calls it.
+
+    Parameters
+    ----------
+    field : str
+    name : str
+    kind : {"pm", "integer", "time"}
+        How FPM converts the text.
+    only_for : str or None
+        The process manager that looks at it; None for every one.
+    least : int or None
+        The smallest value FPM accepts where it looks at the directive.
+    """
+
+    field: str
+    name: str
+    kind: str = "integer"
+    only_for: str | None = None
+    least: int | None = None
+
+
+SIZING: tuple[Directive, ...] = (
+    Directive("pm", "pm", "pm"),
+    Directive("max_children", "pm.max_children", least=1),
+    Directive("start_servers", "pm.start_servers", only_for="dynamic"),
+    Directive("min_spare_servers", "pm.min_spare_servers", only_for="dynamic", least=1),
+    Directive("max_spare_servers", "pm.max_spare_servers", only_for="dynamic", least=1),
+    Directive("max_spawn_rate", "pm.max_spawn_rate", only_for="dynamic", least=1),
+    Directive("process_idle_timeout", "pm.process_idle_timeout", "time", only_for="ondemand", least=1),
+    Directive("max_requests", "pm.max_requests"),
+    Directive("listen_backlog", "listen.backlog"),
+    Directive("request_terminate_timeout", "request_terminate_timeout", "time"),
+)
+"""The sizing directives, in the order they are written."""
+
+_POOL_DIRECTIVES = """
+    prefix user group chroot chdir request_terminate_timeout request_terminate_timeout_track_finished
+    request_slowlog_timeout request_slowlog_trace_depth slowlog rlimit_files rlimit_core catch_workers_output
+    decorate_workers_output listen listen.owner listen.group listen.mode listen.backlog listen.allowed_clients
+    listen.acl_users listen.acl_groups listen.setfib process.priority process.dumpable pm pm.max_requests
+    pm.max_children pm.start_servers pm.min_spare_servers pm.max_spare_servers pm.max_spawn_rate
+    pm.process_idle_timeout pm.status_path pm.status_listen ping.path ping.response access.log access.format
+    security.limit_extensions clear_env apparmor_hat"""
+_GLOBAL_DIRECTIVES = """
+    emergency_restart_threshold emergency_restart_interval process_control_timeout process.max
+    process.priority daemonize rlimit_files rlimit_core pid error_log log_level log_limit log_buffering
+    events.mechanism syslog.facility syslog.ident systemd_interval"""
+POOL_DIRECTIVES: frozenset[str] = frozenset(_POOL_DIRECTIVES.split())
+GLOBAL_DIRECTIVES: frozenset[str] = frozenset(_GLOBAL_DIRECTIVES.split())
+ARRAY_DIRECTIVES: frozenset[str] = frozenset(
+    f"{name}[]"
+    for name in ("env", "php_value", "php_admin_value", "php_flag", "php_admin_flag", "access.suppress_path")
+)
+
+# Narrower than what FPM takes: none of these can end a header, a line or a shell word.
+_POOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def render(settings: PoolSettings, *, pool: str, comments: Sequence[str] = ()) -> str:
+    """Write settings as a pool section.
+
+    Parameters
+    ----------
+    settings : PoolSettings
+    pool : str
+        The section's name: letters, digits, ``_``, ``.``, ``-``, at most 64.
+    comments : sequence of str, optional
+        One line each, above the section.
+
+    Returns
+    -------
+    str
+        INI text with a final newline, for ``php-fpm -t`` once the pool also has ``listen`` (and
+        ``user``, for root). Spare settings are written for a dynamic pool only,
+        ``pm.process_idle_timeout`` for an ondemand one.
+
+    Raises
+    ------
+    InvalidInput
+        A pool name or comment that would change what the file says.
+
+    Examples
+    --------
+    >>> print(render(PoolSettings(pm="static", max_children=8), pool="www", comments=["8 workers"]), end="")
+    ; 8 workers
+    [www]
+    pm = static
+    pm.max_children = 8
+    """
+    if _POOL_NAME.fullmatch(pool) is None or pool.lower() == "global":
+        hint = "global is FPM's own section" if pool.lower() == "global" else ""
+        rule = "must be 1 to 64 letters, digits, _, . or -, and not global"
+        raise InvalidInput([Problem("pool", rule, repr(pool[:80]), hint)])
+    for comment in comments:
+        # str.isprintable is False for every line end and control character, whatever splits lines later.
+        if not comment.isprintable():
+            raise InvalidInput([Problem("comments", "must each be one printable line", repr(comment[:80]), "")])
+    lines = [f"; {comment}".rstrip() for comment in comments] + [f"[{pool}]"]
+    directives = {d.name: _written(d, getattr(settings, d.field)) for d in SIZING if _applies(d, settings)}
+    lines += [f"{name} = {text}" for name, text in directives.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _applies(directive: Directive, settings: PoolSettings) -> bool:
+    return getattr(settings, directive.field) is not None and directive.only_for in (None, settings.pm)
+
+
+def _written(directive: Directive, value: str | int | float) -> str:
+    if isinstance(value, str):
+        return value
+    if value != int(value):
+        hint = "FPM cuts decimals off"
+        raise InvalidInput([Problem(directive.name, "must be a whole number", str(value), hint)])
+    return f"{int(value)}s" if directive.kind == "time" else str(int(value))
