@@ -255,8 +255,8 @@ def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName =
     if endless:
         who = "the given rate" if endless[0].users is None else ", ".join(str(p.users) for p in endless) + " users"
         cautions.append(
-            f"at {who} more is asked than the pool can complete: the queue grows without bound, so times are "
-            "null, until users leave or the backlog is full"
+            f"at {who} more is asked than the pool can complete: the queue grows without bound, so times "
+            "have no finite value, until users leave or the backlog is full"
         )
     steep = [p for p in predictions if p.response_time is not None and p.utilization > _MISLEADING]
     if steep and model == "open":
@@ -264,7 +264,7 @@ def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName =
         cautions.append(
             f"above {format_fraction(_MISLEADING)} utilization a single figure misleads: at "
             f"{format_fraction(worst.utilization)}, 1 % more service time or load makes the wait about "
-            f"{0.01 / (1 - worst.utilization):.0%} longer"
+            f"{format_fraction(0.01 / (1 - worst.utilization))} longer"
         )
     return tuple(cautions)
 

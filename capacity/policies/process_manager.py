@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from capacity.results import Choice
 from capacity.table import Column, Table
+from capacity.units import format_fraction
 
 # auto takes static only where every worker at its peak leaves this much of the budget: a static pool never
 # gives memory back, so the rest is what absorbs a worker that grows beyond its measured peak.
@@ -45,12 +46,12 @@ def explain(chosen: str, preferred: str, *, auto: bool, min_spare: int | None, m
     why = {
         "static": (
             f"static forks nothing under load and has no lag; it is this host's only pool and takes "
-            f"{memory_share:.0%} of the memory left for PHP with every worker at its peak"
+            f"{format_fraction(memory_share)} of the memory left for PHP with every worker at its peak"
         ),
         "ondemand": "ondemand: this pool is idle most of the time, and its memory is free for the others meanwhile",
         "dynamic": (
-            f"dynamic returns memory when idle; with every worker at its peak the pool takes {memory_share:.0%} of "
-            f"the memory left for PHP (static only at most {STATIC_SHARE:.0%}, on a host with one pool)"
+            f"dynamic returns memory when idle; with every worker at its peak the pool takes {format_fraction(memory_share)} of "
+            f"the memory left for PHP (static only at most {format_fraction(STATIC_SHARE)}, on a host with one pool)"
         ),
     }
     reason = why[preferred]

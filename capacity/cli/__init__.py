@@ -1,0 +1,67 @@
+"""The command line: ``capacity recommend``, ``forecast``, ``schema``.
+
+Data goes to stdout, words to stderr. Exit codes: 0 done, 1 could not finish, 2 usage or invalid or unreadable
+input, 3 infeasible, 130 interrupted. No traceback ever reaches a user.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from capacity.cli.forecast import forecast
+from capacity.cli.recommend import recommend
+from capacity.cli.schema import schema
+from capacity.errors import CapacityError, InvalidInput, UnreadableFile
+
+__all__ = ["capacity", "main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="fpm-capacity", prog_name="capacity")
+def capacity() -> None:
+    """Plan the capacity of a PHP-FPM pool: how many workers, and how many users they can take.
+
+    Sizes and times carry their unit (4GiB, 64MiB, 250ms, 1s). Without a scenario file every command starts
+    from the built-in case study, says so, and lets options override it.
+    """
+
+
+for command in (recommend, forecast, schema):
+    capacity.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        return capacity.main(args=arguments, prog_name="capacity", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return 130
+    except (InvalidInput, UnreadableFile) as error:
+        click.echo(f"Error: {error}", err=True)
+        return 2
+    except CapacityError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1
+    except BrokenPipeError:
+        # the reader has left; keep the interpreter from complaining about it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        click.echo(f"Error: {error.filename or 'output'}: {error.strerror or error}", err=True)
+        return 1
+    except Exception as error:
+        click.echo(f"Error: internal: {type(error).__name__}: {error} (please report this)", err=True)
+        return 1

@@ -1,0 +1,87 @@
+"""``capacity forecast``: what numbers of users do to a pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from capacity.cli.options import given_fields, scenario_options
+from capacity.cli.output import format_option, output_option, render_table, write
+
+
+@click.command()
+@scenario_options
+@click.option("--workers", type=int, default=None, help="Workers of the pool; by default today's max_children.")
+@click.option("--at", default=None, metavar="N,N,...", help="Numbers of users, such as 50,80,100,150,200.")
+@click.option(
+    "--model",
+    type=click.Choice(["open", "finite"]),
+    default="open",
+    help="open: requests keep coming whatever happens; finite: who waits sends nothing.",
+)
+@format_option("table", "json")
+@output_option
+def forecast(
+    scenario: str | None,
+    pool_file: str | None,
+    pool_name: str | None,
+    measure: bool,
+    workers: int | None,
+    at: str | None,
+    model: str,
+    output_format: str,
+    output: str | None,
+    **fields: Any,
+) -> int:
+    """Predict what numbers of users do to a pool.
+
+    Also says the most users that each verdict takes.
+
+    \b
+    Examples:
+      capacity forecast
+      capacity forecast --workers 40 --at 80,100,150,200
+      capacity forecast --workers 8 --cpus 2 --service-time 650ms --cpu-time 650ms --think-time 44.35s --model finite
+    """  # noqa: D301 click wants the escape itself
+    from capacity.cli.intake import take_in, tell_assumptions
+    from capacity.prediction import USERS
+    from capacity.prediction import forecast as forecast_pool
+
+    intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
+    users = USERS if at is None else _numbers(at)
+    if workers is not None and workers < 1:
+        message = f"must be at least 1; got {workers}"
+        raise click.BadParameter(message, param_hint="--workers")
+    tell_assumptions(intake)
+    pool = workers if workers is not None else _pool(intake.scenario)
+    result = forecast_pool(intake.scenario, pool=pool, users=users, model=model)  # type: ignore[arg-type]
+    result = result.model_copy(update={"assumptions": intake.assumptions + result.assumptions})
+    if output_format == "json":
+        write(result.to_json(), output)
+    else:
+        from capacity.report.text import forecast_text
+
+        render_table(lambda console: forecast_text(result, console), output)
+    return 0
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        message = f"must be whole numbers of at least 1, such as 50,80,100; got {text[:60]!r}"
+        raise click.BadParameter(message, param_hint="--at")
+    return numbers
+
+
+def _pool(scenario: Any) -> Any:
+    """Today's pool, or the recommended one where none is known."""
+    from capacity.recommendation import recommend
+
+    if scenario.pool is not None:
+        return scenario.pool
+    click.echo("Note: no pool is given; this is the recommended one", err=True)
+    return recommend(scenario).pool

@@ -1,0 +1,193 @@
+"""From the command line to a scenario: file or case study, pool file, the running host, options on top."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from capacity.cli.options import OPTION_OF
+from capacity.errors import InvalidInput, MeasurementError, Problem, UnreadableFile
+from capacity.results import Assumption
+from capacity.scenario import CASE_STUDY, CASE_STUDY_SOURCE, Scenario
+from capacity.units import format_bytes, format_seconds
+
+__all__ = ["Intake", "take_in", "tell_assumptions"]
+
+_LARGEST_POOL_FILE = 2**20
+_LARGEST_SCENARIO = 2**20
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A scenario, what was assumed for it, and what else the user should know."""
+
+    scenario: Scenario
+    assumptions: tuple[Assumption, ...]
+    pool_name: str
+    notes: tuple[str, ...]
+
+
+def take_in(
+    scenario: str | None, fields: Mapping[str, Any], *, pool_file: str | None, pool_name: str | None, measure: bool
+) -> Intake:
+    """Build the scenario; later sources win: case study or file, pool file, measured host, options.
+
+    The host is measured only where nothing but the case study stands behind it: a scenario file means what
+    it says.
+    """
+    tables, origins, notes = _base(scenario)
+    name = pool_name or "www"
+    if pool_file is not None:
+        name, more = _from_pool_file(tables, origins, pool_file, pool_name)
+        notes += more
+        if measure and scenario is None:
+            notes += _from_host(tables, origins, name, pool_file)
+    elif pool_name is not None:
+        raise InvalidInput([Problem("--pool", "goes with --pool-file", repr(pool_name))])
+    _from_options(tables, origins, fields)
+    try:
+        built = Scenario.from_mapping(tables)
+    except InvalidInput as error:
+        raise InvalidInput(_by_option(problem, fields) for problem in error.problems) from None
+    values = built.to_mapping()
+    assumptions = tuple(
+        Assumption(field=field, value=value, source=source)
+        for field, source in origins.items()
+        if (value := values.get(field.partition(".")[0], {}).get(field.partition(".")[2])) is not None
+    )
+    return Intake(built, assumptions, name, tuple(notes))
+
+
+def _base(scenario: str | None) -> tuple[dict[str, dict[str, Any]], dict[str, str], list[str]]:
+    if scenario is None:
+        tables = {name: dict(table) for name, table in CASE_STUDY.items()}
+        origins = {f"{table}.{field}": CASE_STUDY_SOURCE for table, fields in tables.items() for field in fields}
+        return tables, origins, []
+    if scenario == "-":
+        text = sys.stdin.buffer.read(_LARGEST_SCENARIO + 1)
+        if len(text) > _LARGEST_SCENARIO:
+            message = "standard input: larger than 1 MiB, so it is no scenario"
+            raise UnreadableFile(message)
+        try:
+            built = Scenario.from_toml_text(text.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            message = f"standard input: not UTF-8 text (byte {error.start})"
+            raise UnreadableFile(message) from None
+    else:
+        built = Scenario.from_toml(scenario)
+    return copy.deepcopy(built.to_mapping()), {}, []
+
+
+def _from_pool_file(
+    tables: dict[str, dict[str, Any]], origins: dict[str, str], path: str, pool_name: str | None
+) -> tuple[str, list[str]]:
+    """Put the pool's settings, and FPM's process.max, into the tables."""
+    from capacity.fpm import pool_settings, read_pools, surprises
+
+    file = read_pools(_read(path))
+    notes = [f"{path}: {note}" for note in file.notes]
+    notes += [f"{path}: include = {i.pattern} (line {i.line}) is not followed" for i in file.includes]
+    names = list(file.pools)
+    if not names:
+        raise InvalidInput([Problem(path, "has no pool", hint="a pool starts with its name in brackets, as [www]")])
+    if pool_name is None and len(names) > 1:
+        raise InvalidInput([Problem("--pool", "is needed: the file has several pools", ", ".join(names)[:200])])
+    name = pool_name or names[0]
+    chosen = next((known for known in names if known.lower() == name.lower()), None)
+    if chosen is None:
+        raise InvalidInput([Problem("--pool", f"is not in {path}", repr(name), f"it has {', '.join(names)[:200]}")])
+    directives = file.pools[chosen]
+    try:
+        settings = pool_settings(directives)
+    except InvalidInput as error:
+        raise InvalidInput(replace(p, field=f"{path} [{chosen}]: {p.field}") for p in error.problems) from None
+    notes += [f"{path} [{chosen}]: {note}" for note in surprises(directives)]
+    tables["pool"] = settings.model_dump(exclude_none=True)
+    for field in [field for field in origins if field.startswith("pool.")]:
+        del origins[field]
+    origins.update({f"pool.{field}": f"pool file {path}" for field in tables["pool"]})
+    most = file.global_settings.get("process.max", "")
+    if most.isdigit() and int(most) > 0:
+        tables.setdefault("policy", {})["process_max"] = int(most)
+        origins["policy.process_max"] = f"pool file {path}"
+    return chosen, notes
+
+
+def _from_host(tables: dict[str, dict[str, Any]], origins: dict[str, str], pool_name: str, pool_file: str) -> list[str]:
+    """Put what the running pool and its machine show into the tables."""
+    from capacity.measure import measure_pool
+
+    try:
+        measured = measure_pool(pool_name, config_path=str(Path(pool_file).resolve()))
+    except MeasurementError as error:
+        return [f"this machine was not measured: {error}"]
+    if measured is None:
+        return [f"no running pool {pool_name!r} on this machine: memory, RAM and cores are not measured"]
+    for field, value in measured.values.items():
+        table, _, name = field.partition(".")
+        tables.setdefault(table, {})[name] = value.value
+        bound = ", an upper bound" if value.upper_bound else ""
+        samples = f", {value.source.samples} samples" if value.source.samples else ""
+        origins[field] = f"{value.source.source}{samples}{bound}"
+    return list(measured.notes)
+
+
+def _from_options(tables: dict[str, dict[str, Any]], origins: dict[str, str], fields: Mapping[str, Any]) -> None:
+    if "workload.arrival_rate" in fields and "workload.users" not in fields:
+        tables.get("workload", {}).pop("users", None)
+    if "workload.users" in fields and "workload.arrival_rate" not in fields:
+        tables.get("workload", {}).pop("arrival_rate", None)
+    for field, value in fields.items():
+        table, _, name = field.partition(".")
+        tables.setdefault(table, {})[name] = value
+        origins.pop(field, None)
+        tables.get("sources", {}).pop(field, None)
+
+
+def _by_option(problem: Problem, fields: Mapping[str, Any]) -> Problem:
+    """Name the option where the value came from one."""
+    return replace(problem, field=OPTION_OF[problem.field]) if problem.field in fields else problem
+
+
+def _read(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(_LARGEST_POOL_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        message = f"{path}: {reason}"
+        raise UnreadableFile(message) from None
+    if len(data) > _LARGEST_POOL_FILE:
+        message = f"{path}: larger than 1 MiB, so it is no pool file"
+        raise UnreadableFile(message)
+    return data
+
+
+def tell_assumptions(intake: Intake) -> None:
+    """Say on stderr what was assumed or measured, and what was odd."""
+    if any(assumption.source == CASE_STUDY_SOURCE for assumption in intake.assumptions):
+        click.echo("No scenario file: what is not given comes from the built-in case study.", err=True)
+    by_source: dict[str, list[str]] = {}
+    for assumption in intake.assumptions:
+        by_source.setdefault(assumption.source, []).append(f"{assumption.field} {_shown(assumption)}")
+    for source, values in by_source.items():
+        click.echo(f"From {source}: {', '.join(values)}", err=True)
+    for note in intake.notes:
+        click.echo(f"Note: {note}", err=True)
+
+
+def _shown(assumption: Assumption) -> str:
+    value, name = assumption.value, assumption.field.rpartition(".")[2]
+    if isinstance(value, str):
+        return value
+    if name in {"ram", "reserved", "memory", "shared_memory"}:
+        return format_bytes(value)
+    if name.endswith(("_time", "_timeout")):
+        return format_seconds(value)
+    return f"{value:g}"

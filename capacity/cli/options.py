@@ -1,0 +1,62 @@
+"""The options that override a scenario, and the fields they set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# option, scenario field, type, help; sizes and times are read by the scenario itself, which wants their unit
+FIELDS: Final = (
+    ("--ram", "host.ram", str, "Memory of the host, such as 4GiB."),
+    ("--reserved", "host.reserved", str, "Memory for everything that is not PHP, such as 1.5GiB."),
+    ("--cpus", "host.cpus", float, "CPU cores for PHP; a container's quota may be fractional."),
+    ("--database-connections", "host.database_connections", int, "Connections the database accepts."),
+    ("--database-connections-reserved", "host.database_connections_reserved", int, "Connections kept for others."),
+    ("--worker-memory", "worker.memory", str, "Private memory of a worker at a request's peak, such as 64MiB."),
+    ("--shared-memory", "worker.shared_memory", str, "Memory all workers share (OPcache, libraries), such as 128MiB."),
+    ("--service-time", "workload.service_time", str, "Time a request holds a worker at light load, such as 250ms."),
+    ("--cpu-time", "workload.cpu_time", str, "CPU time a request needs, such as 60ms."),
+    ("--database-time", "workload.database_time", str, "Time a request uses its database connection, such as 80ms."),
+    ("--service-scv", "workload.service_scv", float, "Squared coefficient of variation of the service time."),
+    ("--think-time", "workload.think_time", str, "Pause between a user's answer and next click, such as 30s."),
+    ("--users", "workload.users", int, "Simultaneous users to plan for."),
+    ("--arrival-rate", "workload.arrival_rate", str, "Requests a second to plan for, instead of users; 120 or 120/s."),
+    ("--requests-per-click", "workload.requests_per_click", float, "PHP requests one click makes."),
+    ("--response-time", "objective.response_time", str, "Objective: the response time to keep, such as 800ms."),
+    ("--percentile", "objective.percentile", float, "Share of requests that must keep it, such as 0.95."),
+    ("--max-utilization", "objective.max_utilization", float, "Objective: busiest allowed, such as 0.8."),
+    ("--headroom", "policy.headroom", float, "Factor on the expected load to size for, such as 1.25."),
+    ("--spares", "policy.spares", str, "How spare servers are chosen: proportional."),
+    ("--process-manager", "policy.process_manager", str, "keep today's process manager, or auto."),
+    ("--process-max", "policy.process_max", int, "FPM's process.max, the limit on workers of all pools."),
+    ("--pools-on-host", "policy.pools_on_host", int, "How many pools share the host."),
+    ("--web-server-timeout", "policy.web_server_timeout", str, "How long the web server waits, such as 60s."),
+)
+OPTION_OF: Final = {field: option for option, field, _, _ in FIELDS}
+
+
+def scenario_options(command: Command) -> Command:
+    """Add the SCENARIO argument and every option that overrides a field of it."""
+    for option, field, kind, text in reversed(FIELDS):
+        command = click.option(option, field.replace(".", "__"), type=kind, default=None, help=text)(command)
+    pool = click.option("--pool", "pool_name", default=None, metavar="NAME", help="Pool of the pool file to look at.")
+    file = click.option(
+        "--pool-file", default=None, metavar="FILE", help="Read today's settings from this FPM file (pool.d/www.conf)."
+    )
+    measure = click.option(
+        "--measure/--no-measure",
+        default=True,
+        help="With --pool-file: whether to look at this machine where that pool runs.",
+    )
+    return click.argument("scenario", required=False, default=None, metavar="[SCENARIO.toml | -]")(
+        file(pool(measure(command)))
+    )
+
+
+def given_fields(values: dict[str, Any]) -> dict[str, Any]:
+    """Fields set on the command line, by their dotted name."""
+    return {name.replace("__", "."): value for name, value in values.items() if "__" in name and value is not None}

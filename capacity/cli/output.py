@@ -1,0 +1,57 @@
+"""Where results go: stdout or a file, as a table or as one JSON document."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+__all__ = ["format_option", "output_option", "render_table", "write"]
+
+# A piped table must not depend on the terminal it came from.
+_PIPED_WIDTH = 110
+_LEAST_WIDTH = 80
+
+output_option = click.option(
+    "-o", "--output", default=None, metavar="FILE", help="Write to this file instead of standard output."
+)
+
+
+def format_option(*formats: str) -> Callable[..., Callable[..., object]]:
+    """Option --format with these choices, the first being the default."""
+    return click.option(
+        "--format", "output_format", type=click.Choice(formats), default=formats[0], help="How to write the result."
+    )
+
+
+def write(text: str, output: str | None) -> None:
+    """Write a document with a final newline."""
+    text = text if text.endswith("\n") else text + "\n"
+    if output is None or output == "-":
+        click.echo(text, nl=False)
+    else:
+        Path(output).write_text(text, encoding="utf-8")
+
+
+def render_table(build: Callable[[Console], RenderableType], output: str | None) -> None:
+    """Print a rich table in colour to a terminal, plain to a pipe or a file."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    if output in (None, "-") and sys.stdout.isatty():
+        console = Console(highlight=False)
+        console.width = max(console.width, _LEAST_WIDTH)
+        console.print(build(console))
+        return
+    buffer = StringIO()
+    console = Console(file=buffer, width=_PIPED_WIDTH, highlight=False, color_system=None, force_terminal=False)
+    console.print(build(console))
+    lines = (line.rstrip() for line in buffer.getvalue().splitlines())
+    write("\n".join(lines), output)

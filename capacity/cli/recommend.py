@@ -1,0 +1,59 @@
+"""``capacity recommend``: the pool to run, why, and how many users it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from capacity.cli.options import given_fields, scenario_options
+from capacity.cli.output import format_option, output_option, render_table, write
+
+INFEASIBLE = 3
+
+
+@click.command()
+@scenario_options
+@format_option("table", "json", "conf")
+@output_option
+def recommend(
+    scenario: str | None,
+    pool_file: str | None,
+    pool_name: str | None,
+    measure: bool,
+    output_format: str,
+    output: str | None,
+    **fields: Any,
+) -> int:
+    """Recommend a pool: how many workers, why, and how many users they take.
+
+    For SCENARIO.toml (- reads it from standard input), for a pool of this host, or for the built-in case study.
+
+    \b
+    Examples:
+      capacity recommend
+      capacity recommend --ram 8GiB --cpus 4 --cpu-time 60ms --users 300
+      capacity recommend --pool-file /etc/php/8.2/fpm/pool.d/www.conf
+      capacity recommend site.toml --format conf
+
+    Exit code 3 says that no pool within the limits meets the objective.
+    """  # noqa: D301 click wants the escape itself
+    from capacity.cli.intake import take_in, tell_assumptions
+    from capacity.recommendation import recommend as recommend_scenario
+
+    intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
+    tell_assumptions(intake)
+    result = recommend_scenario(intake.scenario).with_assumptions(intake.assumptions)
+    if output_format == "json":
+        write(result.to_json(), output)
+    elif output_format == "conf":
+        from capacity.report.conf import recommendation_conf
+
+        write(recommendation_conf(result, pool=intake.pool_name), output)
+    else:
+        from capacity.report.text import recommendation_text
+
+        render_table(lambda console: recommendation_text(result, console), output)
+    if not result.feasible:
+        click.echo("Infeasible: no pool within the limits meets the objective.", err=True)
+    return 0 if result.feasible else INFEASIBLE

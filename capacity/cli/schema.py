@@ -1,0 +1,31 @@
+"""``capacity schema``: the JSON Schema of what goes in and what comes out."""
+
+from __future__ import annotations
+
+import click
+
+from capacity.cli.output import output_option, write
+
+WHAT = ("scenario", "recommendation", "forecast")
+
+
+@click.command()
+@click.argument("what", type=click.Choice(WHAT))
+@output_option
+def schema(what: str, output: str | None) -> int:
+    """Print the JSON Schema of an input or a result.
+
+    Every field with a dimension says its unit."""
+    import json
+
+    from capacity.results import Forecast, Recommendation
+    from capacity.scenario import Scenario
+
+    document: dict[str, object] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    if what == "scenario":
+        document |= Scenario.model_json_schema(mode="validation")
+    else:
+        result = Recommendation if what == "recommendation" else Forecast
+        document |= result.model_json_schema(mode="serialization")
+    write(json.dumps(document, indent=2, ensure_ascii=False), output)
+    return 0

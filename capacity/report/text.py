@@ -1,0 +1,201 @@
+"""Recommendations and forecasts as text: tables with colour in a terminal, plain where they are piped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.box import ASCII, SIMPLE_HEAD, Box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from capacity.fpm.directives import SIZING
+from capacity.pool import PoolSettings
+from capacity.results import Forecast, Prediction, Recommendation, UserBand, Verdict
+from capacity.units import format_fraction, format_rate, format_seconds
+
+__all__ = ["forecast_text", "recommendation_text"]
+
+_COLOURS: dict[Verdict, str] = {
+    "comfortable": "green",
+    "manageable": "cyan",
+    "watch": "yellow",
+    "overloaded": "bold red",
+}
+_NOTHING = "-"
+
+
+def recommendation_text(result: Recommendation, console: Console) -> RenderableType:
+    """Everything a recommendation says, in the order a reader asks."""
+    box = box_for(console)
+    parts: list[RenderableType] = [_headline(result), _settings(result, box)]
+    if result.bands:
+        parts += ["", _bands(result, box)]
+    if result.predictions:
+        title = f"With {result.pool.max_children} workers"
+        parts += ["", _predictions(result.predictions, box, title=title)]
+    parts += ["", _limits(result, box), "", _section("Would more workers help?", [result.more_workers_reason])]
+    parts.append(_section("What more users would take", result.next_steps))
+    reasons = [f"{_directive(choice.setting)} = {choice.value}: {choice.reason}" for choice in result.choices]
+    parts += [_section("Why these settings", reasons), _rules(result, box), ""]
+    parts.append(_section("Keep in mind", result.cautions))
+    return Group(*parts)
+
+
+def forecast_text(result: Forecast, console: Console) -> RenderableType:
+    """What numbers of users do to a pool."""
+    box = box_for(console)
+    title = f"{result.pool.max_children} workers, {result.model} model: what numbers of users do to the pool"
+    bands = Table(box=box, title="Most users", title_justify="left", title_style="bold")
+    bands.add_column("verdict")
+    bands.add_column("up to", justify="right")
+    for band in result.bands:
+        bands.add_row(_verdict(band.verdict), _users(band.users))
+    return Group(
+        _predictions(result.predictions, box, title=title),
+        "",
+        bands,
+        "",
+        _section("Keep in mind", result.cautions),
+    )
+
+
+def box_for(console: Console) -> Box:
+    """Lines for a terminal; plain ASCII where the text is piped, so that files and tests are stable."""
+    return SIMPLE_HEAD if console.is_terminal else ASCII
+
+
+def _headline(result: Recommendation) -> RenderableType:
+    workers = f"{result.pool.max_children} workers"
+    binds = "the demand decides" if result.binding == "demand" else f"{result.binding} binds"
+    if result.feasible:
+        state = Text(f"{workers}: {binds}", style="bold green")
+        if result.needed is not None:
+            state.append(
+                f" ({result.needed} meet the objective, {_users(result.wanted)} with headroom)", style="default"
+            )
+    else:
+        why = (
+            "no number of workers meets the objective"
+            if result.shortfall is None
+            else f"{result.needed} workers meet the objective, {result.shortfall} more than the host can carry"
+        )
+        state = Text(f"INFEASIBLE: {why}.", style="bold red")
+        state.append(f" {workers} are the most it can have: {binds}", style="default")
+    return Padding(state, (0, 0, 1, 0))
+
+
+def _settings(result: Recommendation, box: Box) -> Table:
+    table = Table(box=box)
+    table.add_column("setting")
+    if result.current:
+        table.add_column("today", justify="right")
+    table.add_column("recommended", justify="right", style="bold")
+    for directive in SIZING:
+        new = _value(result.pool, directive.field, directive.kind)
+        old = _value(result.current, directive.field, directive.kind) if result.current else _NOTHING
+        if (new, old) != (_NOTHING, _NOTHING):
+            table.add_row(directive.name, *([old] if result.current else []), new)
+    return table
+
+
+def _value(pool: PoolSettings, field: str, kind: str) -> str:
+    value = getattr(pool, field)
+    if value is None:
+        return _NOTHING
+    return f"{value}s" if kind == "time" else str(value)
+
+
+def _bands(result: Recommendation, box: Box) -> Table:
+    table = Table(box=box, title="Most users", title_justify="left", title_style="bold")
+    table.add_column("verdict")
+    if result.current:
+        table.add_column(f"today ({result.current.max_children} workers)", justify="right")
+    table.add_column(f"recommended ({result.pool.max_children})", justify="right", style="bold")
+    today: Sequence[UserBand | None] = result.current_bands or [None] * len(result.bands)
+    for band, before in zip(result.bands, today, strict=True):
+        table.add_row(_verdict(band.verdict), *([_users(before.users)] if before else []), _users(band.users))
+    return table
+
+
+def _predictions(predictions: Sequence[Prediction], box: Box, *, title: str) -> Table:
+    table = Table(box=box, title=title, title_justify="left", title_style="bold")
+    known_cpu = any(p.cpu_utilization is not None for p in predictions)
+    known_database = any(p.database_utilization is not None for p in predictions)
+    for name in ("users", "requests"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    busy = ["workers busy", *(["cores busy"] if known_cpu else []), *(["database busy"] if known_database else [])]
+    for name in (*busy, "must wait", "mean response", "95 % within", "slowdown"):
+        table.add_column(name, justify="right")
+    for p in predictions:
+        shares = [p.utilization, *([p.cpu_utilization] if known_cpu else [])]
+        shares += [p.database_utilization] if known_database else []
+        table.add_row(
+            _users(p.users),
+            format_rate(p.arrival_rate),
+            _verdict(p.verdict),
+            *(_NOTHING if share is None else _percent(share) for share in shares),
+            _percent(p.wait_probability),
+            _time(p.response_time),
+            _time(p.response_time_p95),
+            "endless" if p.slowdown is None else f"+{_percent(p.slowdown)}",
+        )
+    return table
+
+
+def _limits(result: Recommendation, box: Box) -> Table:
+    table = Table(box=box, title="What limits the workers", title_justify="left", title_style="bold")
+    table.add_column("limit")
+    table.add_column("workers", justify="right")
+    table.add_column("why", overflow="fold")
+    for limit in result.limits:
+        name = f"{limit.name} (binds)" if limit.binding else limit.name
+        table.add_row(name, _users(limit.workers), limit.reason, style="bold" if limit.binding else None)
+    return table
+
+
+def _rules(result: Recommendation, box: Box) -> Table:
+    table = Table(box=box, title="What rules of thumb would say", title_justify="left", title_style="bold")
+    for name in ("rule", "workers", "start/min/max spare", "users"):
+        table.add_column(name, justify="left" if name == "rule" else "right")
+    table.add_column("does not look at", overflow="fold")
+    for rule in result.rules_of_thumb:
+        spares = (rule.start_servers, rule.min_spare_servers, rule.max_spare_servers)
+        shown = _NOTHING if None in spares else "/".join(map(str, spares))
+        table.add_row(rule.name, _users(rule.workers), shown, _users(rule.users), rule.ignores)
+    return table
+
+
+def _section(title: str, lines: Iterable[str]) -> RenderableType:
+    lines = list(lines)
+    if not lines:
+        return Group()
+    items = Table.grid(padding=(0, 1))
+    for line in lines:
+        items.add_row("-", Text(line))
+    return Padding(Group(Text(title, style="bold"), items), (0, 0, 1, 0))
+
+
+def _verdict(verdict: Verdict) -> Text:
+    return Text(verdict, style=_COLOURS[verdict])
+
+
+def _users(count: int | None) -> str:
+    return _NOTHING if count is None else str(count)
+
+
+def _time(seconds: float | None) -> str:
+    return "endless" if seconds is None else format_seconds(seconds)
+
+
+def _percent(share: float) -> str:
+    """Percentage without digits that nobody can act on."""
+    if 0 < share < 0.0005:
+        return "0 %"
+    return format_fraction(round(share, 3))
+
+
+def _directive(field: str) -> str:
+    return next((directive.name for directive in SIZING if directive.field == field), field)
