@@ -15,7 +15,8 @@ WHAT = ("scenario", "recommendation", "forecast")
 def schema(what: str, output: str | None) -> int:
     """Print the JSON Schema of an input or a result.
 
-    Every field with a dimension says its unit."""
+    Every field with a dimension says its unit.
+    """
     import json
 
     from capacity.results import Forecast, Recommendation

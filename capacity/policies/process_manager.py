@@ -50,8 +50,9 @@ def explain(chosen: str, preferred: str, *, auto: bool, min_spare: int | None, m
         ),
         "ondemand": "ondemand: this pool is idle most of the time, and its memory is free for the others meanwhile",
         "dynamic": (
-            f"dynamic returns memory when idle; with every worker at its peak the pool takes {format_fraction(memory_share)} of "
-            f"the memory left for PHP (static only at most {format_fraction(STATIC_SHARE)}, on a host with one pool)"
+            "dynamic returns memory when idle; with every worker at its peak the pool takes "
+            f"{format_fraction(memory_share)} of the memory left for PHP (static takes at most "
+            f"{format_fraction(STATIC_SHARE)}, on a host with one pool)"
         ),
     }
     reason = why[preferred]

@@ -46,11 +46,12 @@ def solve(population: Array, servers: Array, capacity: Array, think_time: Array,
     p, q = service_time / cycle, think_time / cycle
     below = below_weight(n, c, p, q)
     m = capacity * think_time / service_time
-    above, queue = above_weights(n - c, m)
+    beyond, queue = beyond_weights(n - c, m)
+    above = 1.0 + beyond
     pi_c = 1.0 / (below + above)
     waiting = 1.0 / (1.0 + below / above)
     idle = 1.0 / (1.0 + above / below)
-    busy = p * n * idle - q * c * pi_c + c * pi_c + capacity * (waiting - pi_c)
+    busy = p * n * idle - q * c * pi_c + c * pi_c + capacity / (1.0 + (1.0 + below) / beyond)
     queue_length = np.where(np.isinf(above), n - c - m, queue * pi_c)
     return waiting, busy, queue_length
 
@@ -79,17 +80,17 @@ def below_weight(n: Array, c: Array, p: Array, q: Array) -> Array:
     return np.where(c == 0, 0.0, weight)
 
 
-def above_weights(j: Array, m: Array) -> tuple[Array, Array]:
-    """sum_{k=0..j} j!/(j-k)! m^-k, and the same sum with every term times k: states, and their queue."""
-    above = 1.0 + cdf_ratio(j, m, j - m)
-    queue = (j - m) * above + m
+def beyond_weights(j: Array, m: Array) -> tuple[Array, Array]:
+    """sum_{k=1..j} j!/(j-k)! m^-k, and the same sum with every term times k: states beyond c, and their queue."""
+    beyond = cdf_ratio(j, m, j - m)
+    queue = (j - m) * (1.0 + beyond) + m
     far = far_above(j, m)
     if far.any():
         # the sum times j - m nearly cancels m there; the continued fraction gives what remains
         k, gap = j[far], m[far] - j[far]
         f = fraction(k, m[far], -gap)
         queue[far] = np.where(np.isinf(gap), 0.0, k * (1.0 + f) / (gap + 1.0 + f))
-    return above, queue
+    return beyond, queue
 
 
 def _domain(population: Array, servers: Array, think_time: Array, service_time: Array) -> Array:

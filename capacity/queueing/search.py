@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ from capacity.queueing._evaluate import Array
 Rows: TypeAlias = NDArray[np.intp]
 
 _TOLERANCE = 2.0 * np.finfo(float).eps
+_INTERPOLATIONS = 100
 _LARGEST_COUNT = 2.0**52  # beyond it neighbouring whole numbers are no longer told apart safely
 
 
@@ -41,11 +43,13 @@ def root(function: Callable[[Array, Rows], Array], low: Array, high: Array) -> A
     f_newest, f_other = function(newest, rows), function(other, rows)
     third, f_third = other.copy(), f_other.copy()
     answer = high.copy()
-    rows = np.flatnonzero((f_newest <= 0) & (f_other > 0))
+    rows = np.flatnonzero((f_newest <= 0) & (f_other > 0) & np.isfinite(low) & np.isfinite(high))
     newest, other, third = newest[rows], other[rows], third[rows]
     f_newest, f_other, f_third = f_newest[rows], f_other[rows], f_third[rows]
     step = np.full(rows.size, 0.5)
-    while rows.size:
+    for iteration in count():
+        if not rows.size:
+            break
         x = newest + step * (other - newest)
         f = function(x, rows)
         same = (f > 0) == (f_newest > 0)
@@ -54,7 +58,7 @@ def root(function: Callable[[Array, Rows], Array], low: Array, high: Array) -> A
         newest, f_newest = x, f
         width = np.abs(other - newest)
         shortest = _TOLERANCE * np.maximum(np.abs(newest), np.abs(other)) / width
-        done = (shortest > 0.5) | (f == 0) | (width == 0)
+        done = ~(shortest <= 0.5) | (f == 0)
         if done.any():
             answer[rows[done]] = np.where(f_newest > 0, other, newest)[done]
             keep = ~done
@@ -63,7 +67,8 @@ def root(function: Callable[[Array, Rows], Array], low: Array, high: Array) -> A
             shortest = shortest[keep]
         xi = (newest - other) / (third - other)
         phi = (f_newest - f_other) / (f_third - f_other)
-        interpolate = (phi * phi < xi) & ((1.0 - phi) ** 2 < 1.0 - xi)
+        # plain bisection, which always ends, for the few that interpolation has not finished
+        interpolate = (phi * phi < xi) & ((1.0 - phi) ** 2 < 1.0 - xi) & (iteration < _INTERPOLATIONS)
         step = f_newest / (f_other - f_newest) * f_third / (f_other - f_third) + (third - newest) / (
             other - newest
         ) * f_newest / (f_third - f_newest) * f_other / (f_third - f_other)
@@ -102,9 +107,9 @@ def least_count(meets: Callable[[Array, Rows], NDArray[np.bool_]], below: Array,
     low = below.copy()
     high = np.full(low.shape, np.inf)
     step = np.maximum(np.ceil(step), 1.0)
-    rows = np.flatnonzero(np.isfinite(low))
+    rows = np.flatnonzero(low < _LARGEST_COUNT)
     while rows.size:
-        guess = low[rows] + step[rows]
+        guess = np.minimum(low[rows] + step[rows], _LARGEST_COUNT)
         met = meets(guess, rows)
         high[rows[met]] = guess[met]
         rows, guess = rows[~met], guess[~met]

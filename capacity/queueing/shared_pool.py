@@ -109,18 +109,18 @@ def finite_pool(
         full[rows] = table[c.astype(np.intp), np.arange(rows.size)]
         mean[rows] = full[rows] * z
         below, number, rate = _below(table, c, lambda state: (n - state) / z)
-        above, queue = _finite_source.above_weights(n - c, mean[rows])
-        share = 1.0 / (1.0 + below / above)
+        beyond, queue = _finite_source.beyond_weights(n - c, mean[rows])
+        share = 1.0 / (1.0 + below / (1.0 + beyond))
         busy[rows] = number + (c - number) * share
         throughput[rows] = rate + (full[rows] - rate) * share
-        length = np.where(np.isinf(above), n - c - mean[rows], queue / (below + above))
+        length = np.where(np.isinf(beyond), n - c - mean[rows], queue / (below + 1.0 + beyond))
         waiting[rows] = length / throughput[rows]
         hold[rows] = busy[rows] / throughput[rows]
 
         # an arrival sees the others only (arrival theorem)
         below, _, _ = _below(table, c, lambda state: np.maximum(n - 1.0 - state, 0.0) / z)
-        above, _ = _finite_source.above_weights(np.maximum(n - 1.0 - c, 0.0), mean[rows])
-        waits[rows] = np.where(n > c, 1.0 / (1.0 + below / above), 0.0)
+        beyond, _ = _finite_source.beyond_weights(np.maximum(n - 1.0 - c, 0.0), mean[rows])
+        waits[rows] = np.where(n > c, 1.0 / (1.0 + below / (1.0 + beyond)), 0.0)
     return {
         "throughput": throughput,
         "busy": busy,
