@@ -11,15 +11,25 @@ from capacity.queueing import _finite_source, _mmc
 from capacity.queueing._evaluate import Array, counts
 from capacity.queueing.search import Rows, largest_count, least_count, root
 
-# A target that was itself computed as a quantile must be met by what it was computed from: the logarithm of
-# the tail is compared with this much slack for rounding.
-_TIE = 8.0 * np.finfo(float).eps
+# How far to step back, in units of the last place, from a root that does not meet its target as evaluated.
+_STEPS_BACK = (1, 1, 2, 4, 8, 16)
 
 
 def _keeps(tail: Array, p: Array) -> NDArray[np.bool_]:
-    """Whether P(T > t) <= 1 - p, up to rounding."""
-    target = np.log1p(-p)
-    return np.log(tail) <= target + _TIE * np.maximum(1.0, np.abs(target))
+    """Whether P(T > t) <= 1 - p."""
+    return np.log(tail) <= np.log1p(-p)
+
+
+def _settle(count: Array, meets: Callable[[Array], NDArray[np.bool_]], toward: int) -> Array:
+    """Move a count by one where the quantile itself says so.
+
+    The search compares tails, which is cheap; an equality may then fall on the wrong side by rounding. What
+    counts is the public quantile function. ``toward`` is the direction in which targets are met.
+    """
+    with_target = np.isfinite(count) & (count > 0)
+    missed = with_target & ~meets(count)
+    better = with_target & ~missed & meets(np.maximum(count - toward, 0.0))
+    return count + toward * (missed.astype(float) - better.astype(float))
 
 
 def _least_servers(
@@ -58,7 +68,11 @@ def servers_for_response_time_quantile(p: Array, target: Array, arrival_rate: Ar
         _, spare = _mmc.load_and_spare(c, rate, service)
         return (spare > 0) & _keeps(_mmc.response_tail(target[rows], c, rate, service), p[rows])
 
-    least = _least_servers(meets, arrival_rate, service_time)
+    def exactly(c: Array) -> NDArray[np.bool_]:
+        quantile = _mmc.response_quantile(p, c, arrival_rate, service_time)
+        return (quantile <= target) & np.isfinite(quantile)
+
+    least = _settle(_least_servers(meets, arrival_rate, service_time), exactly, toward=1)
     return np.where(_time_domain(p, target), least, np.nan)
 
 
@@ -70,8 +84,8 @@ def _largest_rate(
 ) -> Array:
     """Largest rate below saturation; surplus falls with the rate and is positive where the target is kept."""
     rate = root(surplus, np.zeros(servers.shape), servers / service_time)
-    for _ in range(4):  # the root is right to two units in the last place; end on the side that meets
-        rate = np.where(meets(rate), rate, np.nextafter(rate, 0.0))
+    for ulps in _STEPS_BACK:
+        rate = np.where(meets(rate), rate, rate - ulps * np.spacing(rate))
     ok = counts(servers) & (service_time >= 0)
     return np.where(ok, np.where((servers > 0) & (service_time == 0), np.inf, rate), np.nan)
 
@@ -108,11 +122,11 @@ def arrival_rate_for_response_time_quantile(p: Array, target: Array, servers: Ar
         return np.log1p(-p[rows]) - np.log(tail)
 
     def meets(rate: Array) -> NDArray[np.bool_]:
-        _, spare = _mmc.load_and_spare(servers, rate, service_time)
-        return (spare > 0) & _keeps(_mmc.response_tail(target, servers, rate, service_time), p)
+        quantile = _mmc.response_quantile(p, servers, rate, service_time)
+        return (quantile <= target) & np.isfinite(quantile)
 
     rate = _largest_rate(surplus, meets, servers, service_time)
-    hopeless = (service_time > 0) & ~_keeps(np.exp(-target / service_time), p)
+    hopeless = (service_time > 0) & (-np.log1p(-p) * service_time > target)
     return np.where(_time_domain(p, target), np.where(hopeless, 0.0 * servers, rate), np.nan)
 
 
@@ -143,7 +157,10 @@ def population_for_response_time_quantile(
         tail = _finite_source.response_tail(target[rows], servers[rows], n, think_time[rows], service_time[rows])
         return _keeps(tail, p[rows])
 
-    largest = _largest_population(meets, servers, think_time, service_time)
+    def exactly(n: Array) -> NDArray[np.bool_]:
+        return _finite_source.response_quantile(p, servers, n, think_time, service_time) <= target
+
+    largest = _settle(_largest_population(meets, servers, think_time, service_time), exactly, toward=-1)
     return np.where(_time_domain(p, target), largest, np.nan)
 
 

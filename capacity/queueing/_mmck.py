@@ -26,6 +26,7 @@ _BERNOULLI = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 13
 # Share of the minuend that the closed form of the tail must keep; below it the sum itself is taken.
 _KEPT = 0.05
 _TERMS_AT_ONCE = 1_000_000
+_SMALLEST = 1e-290  # below it a probability may have lost digits, or be 0, by underflow
 
 States: TypeAlias = tuple[NDArray[np.bool_], Array, Array, Array, Array, Array]
 
@@ -83,7 +84,8 @@ def waiting_tail(t: Array, servers: Array, backlog: Array, arrival_rate: Array, 
     load, spare = load_and_spare(servers, arrival_rate, service_time)
     drained = np.where(t == 0, 0.0 * load, servers * t / service_time)  # services done by t, all workers busy
     tail = _late_weight(over, log_x, full, backlog, load / servers, spare / servers, drained) / accepting
-    tail = _without_servers(servers, backlog, np.where(backlog == 0, 0.0 * load, tail), 1.0)
+    tail = np.where(backlog == 0, 0.0 * load, np.minimum(tail, 1.0))
+    tail = _without_servers(servers, backlog, tail, 1.0)
     return np.where(t >= 0, tail, np.nan)
 
 
@@ -91,10 +93,12 @@ def _late_weight(
     over: NDArray[np.bool_], log_x: Array, full: Array, q: Array, rho: Array, gap: Array, x: Array
 ) -> Array:
     """sum_{j<q} rho^j P(Poisson(x) <= j), scaled like the states; gap = 1 - rho to full accuracy."""
-    grown = np.exp(-x * gap + np.where(over, q * log_x, 0.0)) * gammaincc(np.maximum(q, 1.0), rho * x)
+    served = gammaincc(np.maximum(q, 1.0), rho * x)
+    grown = np.exp(-x * gap + np.where(over, q * log_x, 0.0)) * served
     capped = full * gammaincc(np.maximum(q, 1.0), x)
     weight = (grown - capped) / gap
-    for row in np.flatnonzero(~(np.abs(grown - capped) > _KEPT * grown) & (q > 0) & np.isfinite(x)):
+    unsafe = ~(np.abs(grown - capped) > _KEPT * grown) | (over & (served < _SMALLEST))
+    for row in np.flatnonzero(unsafe & (q > 0) & np.isfinite(x)):
         weight[row] = _late_sum(int(q[row]), bool(over[row]), float(log_x[row]), float(x[row]))
     return np.where(x == np.inf, 0.0, weight)
 

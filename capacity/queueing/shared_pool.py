@@ -219,6 +219,10 @@ def _below(table: Array, servers: Array, arrivals: Callable[[Array], Array]) -> 
     log_weight[states >= servers] = -np.inf
     peak = np.max(log_weight, axis=0)
     share = np.exp(log_weight - peak)
-    total = np.sum(share, axis=0)
-    number, rate = np.sum(share * states, axis=0) / total, np.sum(share * table, axis=0) / total
-    return np.exp(peak - log_c) * total, number, rate
+    total = _sum(share)
+    return np.exp(peak - log_c) * total, _sum(share * states) / total, _sum(share * table) / total
+
+
+def _sum(table: Array) -> Array:
+    """Sum each column from top to bottom: unlike np.sum, in the same order however many columns there are."""
+    return np.cumsum(table, axis=0)[-1]
