@@ -162,7 +162,7 @@ def _settings(scenario: Scenario, table: Table, row: dict[str, float]) -> tuple[
     preferred = str(
         process_manager.best(table, np.array([row["load"]]), np.array([row["worst_case_memory"]]))[0],
     )
-    pm = preferred if auto or current is None else current.pm
+    pm = preferred if auto else current.pm if current else process_manager.SHIPPED
     per_worker = row["full_rate"] / workers
     recycled = 0 if current is None or current.max_requests is None else current.max_requests
     max_requests = int(recycling.max_requests(np.array([float(recycled)]), np.array([per_worker]))[0])
@@ -185,7 +185,9 @@ def _settings(scenario: Scenario, table: Table, row: dict[str, float]) -> tuple[
     share = row["worst_case_memory"] / budget
     service = scenario.workload.service_time
     choices = (
-        process_manager.explain(pm, preferred, auto=auto, min_spare=settings.min_spare_servers, memory_share=share),
+        process_manager.explain(
+            pm, preferred, known=current is not None, min_spare=settings.min_spare_servers, memory_share=share
+        ),
         recycling.explain(max_requests, per_worker, kept=recycled == max_requests),
         backlog.explain(int(row["listen_backlog"]), row["full_rate"], scenario.web_server_timeout),
         timeouts.explain_terminate(int(row["terminate_after"]), service),

@@ -318,9 +318,11 @@ def test_keep_keeps_todays_and_names_a_better_one(current):
         assert (f"{better} would be better" in reason(result, "pm")) == (better != current.pm)
 
 
-def test_without_a_pool_of_today_the_best_one_is_taken():
-    assert recommend(site(host={"ram": "64GiB"})).pool.pm == "static"
-    assert recommend(site()).pool.pm == "dynamic"
+def test_without_a_pool_of_today_it_is_what_fpm_ships_and_a_better_one_is_named():
+    result = recommend(site(host={"ram": "64GiB"}))
+    assert result.pool.pm == "dynamic"
+    assert "as PHP-FPM is shipped" in reason(result, "pm")
+    assert "static would be better" in reason(result, "pm")
 
 
 def test_what_is_set_today_and_not_decided_here_stays():

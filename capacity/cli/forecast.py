@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -9,10 +10,17 @@ import click
 from capacity.cli.options import given_fields, scenario_options
 from capacity.cli.output import format_option, output_option, render_table, write
 
+_MOST_USERS = 10**9
+
 
 @click.command()
 @scenario_options
-@click.option("--workers", type=int, default=None, help="Workers of the pool; by default today's max_children.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 2**31 - 1),
+    default=None,
+    help="Workers of the pool; by default today's max_children.",
+)
 @click.option("--at", default=None, metavar="N,N,...", help="Numbers of users, such as 50,80,100,150,200.")
 @click.option(
     "--model",
@@ -48,11 +56,8 @@ def forecast(
     from capacity.prediction import USERS
     from capacity.prediction import forecast as forecast_pool
 
-    intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
     users = USERS if at is None else _numbers(at)
-    if workers is not None and workers < 1:
-        message = f"must be at least 1; got {workers}"
-        raise click.BadParameter(message, param_hint="--workers")
+    intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
     tell_assumptions(intake)
     pool = workers if workers is not None else _pool(intake.scenario)
     result = forecast_pool(intake.scenario, pool=pool, users=users, model=model)  # type: ignore[arg-type]
@@ -67,14 +72,11 @@ def forecast(
 
 
 def _numbers(text: str) -> list[int]:
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 1:
-        message = f"must be whole numbers of at least 1, such as 50,80,100; got {text[:60]!r}"
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch("[0-9]{1,10}", part) and 1 <= int(part) <= _MOST_USERS for part in parts):
+        message = f"must be whole numbers from 1 to 10^9, such as 50,80,100; got {text[:60]!r}"
         raise click.BadParameter(message, param_hint="--at")
-    return numbers
+    return [int(part) for part in parts]
 
 
 def _pool(scenario: Any) -> Any:

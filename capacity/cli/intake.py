@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,9 +14,10 @@ import click
 
 from capacity.cli.options import OPTION_OF
 from capacity.errors import InvalidInput, MeasurementError, Problem, UnreadableFile
+from capacity.problems import field_label
 from capacity.results import Assumption
 from capacity.scenario import CASE_STUDY, CASE_STUDY_SOURCE, Scenario
-from capacity.units import format_bytes, format_seconds
+from capacity.units import format_bytes, format_seconds, shown
 
 __all__ = ["Intake", "take_in", "tell_assumptions"]
 
@@ -54,7 +56,7 @@ def take_in(
     try:
         built = Scenario.from_mapping(tables)
     except InvalidInput as error:
-        raise InvalidInput(_by_option(problem, fields) for problem in error.problems) from None
+        raise InvalidInput(_by_option(problem, fields, origins) for problem in error.problems) from None
     values = built.to_mapping()
     assumptions = tuple(
         Assumption(field=field, value=value, source=source)
@@ -70,6 +72,9 @@ def _base(scenario: str | None) -> tuple[dict[str, dict[str, Any]], dict[str, st
         origins = {f"{table}.{field}": CASE_STUDY_SOURCE for table, fields in tables.items() for field in fields}
         return tables, origins, []
     if scenario == "-":
+        if sys.stdin is None:
+            message = "standard input: it is closed"
+            raise UnreadableFile(message)
         text = sys.stdin.buffer.read(_LARGEST_SCENARIO + 1)
         if len(text) > _LARGEST_SCENARIO:
             message = "standard input: larger than 1 MiB, so it is no scenario"
@@ -90,32 +95,41 @@ def _from_pool_file(
     """Put the pool's settings, and FPM's process.max, into the tables."""
     from capacity.fpm import pool_settings, read_pools, surprises
 
-    file = read_pools(_read(path))
-    notes = [f"{path}: {note}" for note in file.notes]
-    notes += [f"{path}: include = {i.pattern} (line {i.line}) is not followed" for i in file.includes]
+    content, label = _read(path), _label(path)
+    try:
+        file = read_pools(content)
+    except InvalidInput as error:
+        raise InvalidInput(replace(p, field=f"{label}: {p.field}") for p in error.problems) from None
+    notes = [f"{label}: {note}" for note in file.notes]
+    notes += [f"{label}: include = {i.pattern} (line {i.line}) is not followed" for i in file.includes]
     names = list(file.pools)
+    listed = ", ".join(map(field_label, names))[:200]
     if not names:
-        raise InvalidInput([Problem(path, "has no pool", hint="a pool starts with its name in brackets, as [www]")])
+        raise InvalidInput([Problem(label, "has no pool", hint="a pool starts with its name in brackets, as [www]")])
     if pool_name is None and len(names) > 1:
-        raise InvalidInput([Problem("--pool", "is needed: the file has several pools", ", ".join(names)[:200])])
-    name = pool_name or names[0]
+        raise InvalidInput([Problem("--pool", f"is needed: {label} has several pools, {listed}")])
+    name = names[0] if pool_name is None else pool_name
     chosen = next((known for known in names if known.lower() == name.lower()), None)
     if chosen is None:
-        raise InvalidInput([Problem("--pool", f"is not in {path}", repr(name), f"it has {', '.join(names)[:200]}")])
-    directives = file.pools[chosen]
+        raise InvalidInput([Problem("--pool", f"is not in {label}", repr(name), f"it has {listed}")])
+    directives, section = file.pools[chosen], f"{label} [{field_label(chosen)}]"
     try:
         settings = pool_settings(directives)
     except InvalidInput as error:
-        raise InvalidInput(replace(p, field=f"{path} [{chosen}]: {p.field}") for p in error.problems) from None
-    notes += [f"{path} [{chosen}]: {note}" for note in surprises(directives)]
+        raise InvalidInput(replace(p, field=f"{section}: {p.field}") for p in error.problems) from None
+    notes += [f"{section}: {note}" for note in surprises(directives)]
     tables["pool"] = settings.model_dump(exclude_none=True)
-    for field in [field for field in origins if field.startswith("pool.")]:
-        del origins[field]
-    origins.update({f"pool.{field}": f"pool file {path}" for field in tables["pool"]})
-    most = file.global_settings.get("process.max", "")
-    if most.isdigit() and int(most) > 0:
+    for known in (origins, tables.get("sources", {})):  # what was said of the settings this file replaces
+        for field in [field for field in known if field.startswith("pool.")]:
+            del known[field]
+    origins.update({f"pool.{field}": f"pool file {label}" for field in tables["pool"]})
+    most = file.global_settings.get("process.max", "0")
+    if re.fullmatch(r"[0-9]{1,10}", most) is None or int(most) >= 2**31:
+        notes.append(f"{label}: process.max = {shown(most)} is no limit that FPM could keep")
+    elif int(most) > 0:
         tables.setdefault("policy", {})["process_max"] = int(most)
-        origins["policy.process_max"] = f"pool file {path}"
+        tables.get("sources", {}).pop("policy.process_max", None)
+        origins["policy.process_max"] = f"pool file {label}"
     return chosen, notes
 
 
@@ -150,9 +164,15 @@ def _from_options(tables: dict[str, dict[str, Any]], origins: dict[str, str], fi
         tables.get("sources", {}).pop(field, None)
 
 
-def _by_option(problem: Problem, fields: Mapping[str, Any]) -> Problem:
-    """Name the option where the value came from one."""
-    return replace(problem, field=OPTION_OF[problem.field]) if problem.field in fields else problem
+def _by_option(problem: Problem, fields: Mapping[str, Any], origins: Mapping[str, str]) -> Problem:
+    """Name the option where the value came from one, and else where it came from."""
+    if problem.field in fields:
+        return replace(problem, field=OPTION_OF[problem.field])
+    if problem.field not in origins:
+        return problem
+    way_out = f"; give {OPTION_OF[problem.field]}" if problem.field in OPTION_OF else ""
+    hint = f"from {origins[problem.field]}{way_out}"
+    return replace(problem, hint=f"{problem.hint}; {hint}" if problem.hint else hint)
 
 
 def _read(path: str) -> bytes:
@@ -161,12 +181,17 @@ def _read(path: str) -> bytes:
             data = file.read(_LARGEST_POOL_FILE + 1)
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
-        message = f"{path}: {reason}"
+        message = f"{_label(path)}: {reason}"
         raise UnreadableFile(message) from None
     if len(data) > _LARGEST_POOL_FILE:
-        message = f"{path}: larger than 1 MiB, so it is no pool file"
+        message = f"{_label(path)}: larger than 1 MiB, so it is no pool file"
         raise UnreadableFile(message)
     return data
+
+
+def _label(path: str) -> str:
+    """Write a path as a message and a JSON document can hold it: bytes that are not UTF-8 are escaped."""
+    return path if path and path.isprintable() else shown(path, longest=200)
 
 
 def tell_assumptions(intake: Intake) -> None:
@@ -179,7 +204,8 @@ def tell_assumptions(intake: Intake) -> None:
     for source, values in by_source.items():
         click.echo(f"From {source}: {', '.join(values)}", err=True)
     for note in intake.notes:
-        click.echo(f"Note: {note}", err=True)
+        # notes quote files: what is not printable must not reach a terminal
+        click.echo(f"Note: {note if note.isprintable() else repr(note)[1:-1]}", err=True)
 
 
 def _shown(assumption: Assumption) -> str:

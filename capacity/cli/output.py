@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,8 +46,9 @@ def render_table(build: Callable[[Console], RenderableType], output: str | None)
 
     from rich.console import Console
 
-    if output in (None, "-") and sys.stdout.isatty():
-        console = Console(highlight=False)
+    if output in (None, "-") and sys.stdout is not None and sys.stdout.isatty():
+        # of NO_COLOR rich itself would keep bold
+        console = Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
         console.width = max(console.width, _LEAST_WIDTH)
         console.print(build(console))
         return

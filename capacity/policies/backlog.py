@@ -24,10 +24,10 @@ def waiting_places(table: Table, full_rate: Column) -> Column:
 
 def explain(places: int, full_rate: float, patience: float) -> Choice:
     """Choice of listen.backlog with its reason."""
-    useful = patience * full_rate
+    useful = int(patience * full_rate)
     text = (
         f"{format_seconds(patience)} of patience at the web server times {full_rate:.4g} completions/s when all are "
-        f"busy are {useful:.0f} requests; whoever waits longer gets a 504 and is still executed"
+        f"busy are {useful} requests; whoever waits longer gets a 504 and is still executed"
     )
     if useful > SOMAXCONN:
         text += f"; the kernel admits {SOMAXCONN} at most unless net.core.somaxconn is raised"

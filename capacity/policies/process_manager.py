@@ -15,6 +15,8 @@ STATIC_SHARE = 0.80
 # auto takes ondemand for a pool that would keep less than one worker busy on a host with others: its idle
 # workers are worth more to its neighbours.
 IDLE_LOAD = 1.0
+# What Debian's and upstream's www.conf say: the manager to take where none is known and none is to be chosen.
+SHIPPED = "dynamic"
 
 
 def proportional(max_children: Column) -> tuple[Column, Column, Column]:
@@ -41,7 +43,7 @@ def best(table: Table, load: Column, worst_case: Column) -> NDArray[np.str_]:
     return np.where(static, "static", np.where(ondemand, "ondemand", "dynamic"))
 
 
-def explain(chosen: str, preferred: str, *, auto: bool, min_spare: int | None, memory_share: float) -> Choice:
+def explain(chosen: str, preferred: str, *, known: bool, min_spare: int | None, memory_share: float) -> Choice:
     """Choice of the process manager, and what would be better where the current one is kept."""
     why = {
         "static": (
@@ -57,7 +59,7 @@ def explain(chosen: str, preferred: str, *, auto: bool, min_spare: int | None, m
     }
     reason = why[preferred]
     if chosen != preferred:
-        kept = "kept as it is today" if not auto else "chosen"
+        kept = "kept as it is today" if known else "as PHP-FPM is shipped, since nothing says what runs today"
         reason = f"{kept}; {preferred} would be better: {reason}"
     if chosen == "dynamic" and min_spare is not None:
         reason += (

@@ -29,7 +29,7 @@ def _settle(count: Array, meets: Callable[[Array], NDArray[np.bool_]], toward: i
     with_target = np.isfinite(count) & (count > 0)
     missed = with_target & ~meets(count)
     better = with_target & ~missed & meets(np.maximum(count - toward, 0.0))
-    return count + toward * (missed.astype(float) - better.astype(float))
+    return np.where(missed, count + toward, np.where(better, count - toward, count))
 
 
 def _least_servers(

@@ -225,4 +225,5 @@ def _below(table: Array, servers: Array, arrivals: Callable[[Array], Array]) -> 
 
 def _sum(table: Array) -> Array:
     """Sum each column from top to bottom: unlike np.sum, in the same order however many columns there are."""
-    return np.cumsum(table, axis=0)[-1]
+    total: Array = np.cumsum(table, axis=0)[-1]
+    return total

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from capacity.fpm.directives import SIZING
 from capacity.pool import PoolSettings
-from capacity.results import Forecast, Prediction, Recommendation, UserBand, Verdict
+from capacity.results import Choice, Forecast, Prediction, Recommendation, UserBand, Verdict
 from capacity.units import format_fraction, format_rate, format_seconds
 
 __all__ = ["forecast_text", "recommendation_text"]
@@ -24,6 +24,7 @@ _COLOURS: dict[Verdict, str] = {
     "overloaded": "bold red",
 }
 _NOTHING = "-"
+_NARROW = 100  # columns; below it the predictions give up their padding rather than their words
 
 
 def recommendation_text(result: Recommendation, console: Console) -> RenderableType:
@@ -34,10 +35,10 @@ def recommendation_text(result: Recommendation, console: Console) -> RenderableT
         parts += ["", _bands(result, box)]
     if result.predictions:
         title = f"With {result.pool.max_children} workers"
-        parts += ["", _predictions(result.predictions, box, title=title)]
+        parts += ["", _predictions(result.predictions, console, title=title)]
     parts += ["", _limits(result, box), "", _section("Would more workers help?", [result.more_workers_reason])]
     parts.append(_section("What more users would take", result.next_steps))
-    reasons = [f"{_directive(choice.setting)} = {choice.value}: {choice.reason}" for choice in result.choices]
+    reasons = [f"{_written(choice)}: {choice.reason}" for choice in result.choices]
     parts += [_section("Why these settings", reasons), _rules(result, box), ""]
     parts.append(_section("Keep in mind", result.cautions))
     return Group(*parts)
@@ -53,7 +54,7 @@ def forecast_text(result: Forecast, console: Console) -> RenderableType:
     for band in result.bands:
         bands.add_row(_verdict(band.verdict), _users(band.users))
     return Group(
-        _predictions(result.predictions, box, title=title),
+        _predictions(result.predictions, console, title=title),
         "",
         bands,
         "",
@@ -119,16 +120,19 @@ def _bands(result: Recommendation, box: Box) -> Table:
     return table
 
 
-def _predictions(predictions: Sequence[Prediction], box: Box, *, title: str) -> Table:
-    table = Table(box=box, title=title, title_justify="left", title_style="bold")
+def _predictions(predictions: Sequence[Prediction], console: Console, *, title: str) -> Table:
+    table = Table(box=box_for(console), title=title, title_justify="left", title_style="bold")
+    if console.width < _NARROW:
+        table.padding, table.show_edge = 0, False
     known_cpu = any(p.cpu_utilization is not None for p in predictions)
     known_database = any(p.database_utilization is not None for p in predictions)
+    # folded, since a number cut off by an ellipsis reads as another number
     for name in ("users", "requests"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("verdict", min_width=max(map(len, _COLOURS)))
     busy = ["workers busy", *(["cores busy"] if known_cpu else []), *(["database busy"] if known_database else [])]
     for name in (*busy, "must wait", "mean response", "95 % within", "slowdown"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for p in predictions:
         shares = [p.utilization, *([p.cpu_utilization] if known_cpu else [])]
         shares += [p.database_utilization] if known_database else []
@@ -197,5 +201,6 @@ def _percent(share: float) -> str:
     return format_fraction(round(share, 3))
 
 
-def _directive(field: str) -> str:
-    return next((directive.name for directive in SIZING if directive.field == field), field)
+def _written(choice: Choice) -> str:
+    name = next((directive.name for directive in SIZING if directive.field == choice.setting), choice.setting)
+    return f"{name} = {choice.value}{'s' if name.endswith('_timeout') else ''}"

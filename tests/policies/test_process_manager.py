@@ -19,8 +19,8 @@ def best(load=30.0, worst_case=1.0 * GIB, pools=1.0, ram=4 * GIB, reserved=1.5 *
     return str(process_manager.best(columns, np.array([load]), np.array([worst_case]))[0])
 
 
-def explain(chosen, preferred, *, auto=False, min_spare=4, memory_share=0.65):
-    return process_manager.explain(chosen, preferred, auto=auto, min_spare=min_spare, memory_share=memory_share)
+def explain(chosen, preferred, *, known=True, min_spare=4, memory_share=0.65):
+    return process_manager.explain(chosen, preferred, known=known, min_spare=min_spare, memory_share=memory_share)
 
 
 # start, min spare, max spare: 20, 10 and 40 %, the case study's 8/4/16 of 40
@@ -85,7 +85,7 @@ def test_a_row_does_not_know_its_neighbours():
 
 @pytest.mark.parametrize("preferred", ["static", "dynamic", "ondemand"])
 def test_the_choice_carries_the_setting_and_a_reason_that_names_it(preferred):
-    choice = explain(preferred, preferred, auto=True)
+    choice = explain(preferred, preferred)
     assert (choice.setting, choice.value) == ("pm", preferred)
     assert preferred in choice.reason
     assert "kept" not in choice.reason
@@ -96,6 +96,13 @@ def test_a_better_one_is_named_when_todays_is_kept():
     assert choice.value == "dynamic"
     assert "kept as it is today; static would be better" in choice.reason
     assert "65 %" in choice.reason.replace("65%", "65 %")
+
+
+def test_where_nothing_is_known_it_is_what_php_fpm_ships():
+    choice = explain(process_manager.SHIPPED, "static", known=False)
+    assert choice.value == "dynamic"
+    assert "as PHP-FPM is shipped" in choice.reason
+    assert "static would be better" in choice.reason
 
 
 def test_a_dynamic_pool_is_warned_of_its_growth():
