@@ -15,7 +15,7 @@ from capacity.pool import PoolSettings
 from capacity.queueing.search import Rows, largest_count
 from capacity.queueing.shared_pool import Pool, finite_pool, open_pool, response_quantile, response_tail
 from capacity.results import Assumption, Forecast, ModelName, Prediction, UserBand
-from capacity.scenario import Scenario
+from capacity.scenario import Scenario, value_of
 from capacity.table import Column, Table, repeat, table_of, take
 from capacity.units import format_fraction, format_rate, shown
 
@@ -96,8 +96,7 @@ def stated_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
     tables = scenario.to_mapping()
     stated = []
     for field, source in scenario.sources.items():
-        table, _, name = field.partition(".")
-        value = tables.get(table, {}).get(name)
+        value = value_of(tables, field)
         if value is not None:
             doubt = "" if source.low is None or source.high is None else f", {source.low:g} to {source.high:g}"
             count = "" if source.samples is None else f", {source.samples} samples"

@@ -32,7 +32,7 @@ from capacity.prediction import (
 )
 from capacity.queueing.shared_pool import inner_throughput
 from capacity.results import Choice, Limit, LimitName, Prediction, Recommendation, UserBand
-from capacity.scenario import Scenario
+from capacity.scenario import Scenario, value_of
 from capacity.table import Column, Table, table_of
 
 __all__ = ["decide", "recommend"]
@@ -40,6 +40,8 @@ __all__ = ["decide", "recommend"]
 # In this order a ceiling wins a tie, and every ceiling wins it over demand.
 CEILINGS: Final = {"memory": memory, "cpu": cpu, "database": database, "process_max": process_max}
 LIMITS: Final[tuple[LimitName, ...]] = get_args(LimitName)
+
+_MOST_WORKERS = 2**31 - 1
 
 Decision: TypeAlias = dict[str, Column]
 
@@ -126,10 +128,8 @@ def decide(table: Table) -> Decision:
     # argmin takes the first of equals, so on a tie the ceiling binds
     binding = np.argmin(stack, axis=0)
     cap = np.min(stack[:-1], axis=0)
-    smallest = np.min(stack, axis=0)
-    # nothing bounds the pool: the offered load itself, and at least one worker, since FPM wants one
-    load = np.nan_to_num(rate * table["workload.service_time"], nan=1.0)
-    max_children = np.maximum(np.where(np.isinf(smallest), np.ceil(load), smallest), 1.0)
+    # FPM wants at least one worker, and counts them in a C int
+    max_children = np.clip(np.min(stack, axis=0), 1.0, _MOST_WORKERS)
     work = np.nan_to_num(table["workload.cpu_time"], nan=0.0)
     full_rate = inner_throughput(max_children, table["host.cpus"], work, table["workload.service_time"])
     start, least, most = process_manager.proportional(max_children)
@@ -151,7 +151,7 @@ def decide(table: Table) -> Decision:
         "listen_backlog": backlog.waiting_places(table, full_rate),
         "terminate_after": timeouts.terminate_after(table),
         "worst_case_memory": worst_case,
-        "load": load,
+        "load": np.nan_to_num(rate * table["workload.service_time"], nan=1.0),
     }
 
 
@@ -197,32 +197,21 @@ def _settings(scenario: Scenario, table: Table, row: dict[str, float]) -> tuple[
 
 
 def _limits(scenario: Scenario, row: dict[str, float]) -> tuple[Limit, ...]:
+    reasons = {name: policy.explain(scenario, row[name]) for name, policy in CEILINGS.items()}
+    reasons["demand"] = demand.explain(scenario, row["arrival_rate"], row["needed"], row["wanted"])
     tables = scenario.to_mapping()
-    used = {
-        "memory": ("host.ram", "host.reserved", "worker.memory", "worker.shared_memory"),
-        "cpu": ("host.cpus", "workload.cpu_time", "workload.service_time"),
-        "database": ("host.database_connections", "host.database_connections_reserved", "worker.database_connections"),
-        "process_max": ("policy.process_max",),
-        "demand": ("workload.users", "workload.arrival_rate", "workload.think_time", "workload.service_time",
-                   "workload.requests_per_click", "policy.headroom", "objective.max_utilization"),
-    }  # fmt: skip
     limits = []
     for index, name in enumerate(LIMITS):
-        workers = row[name]
-        if name == "demand":
-            formula = demand.FORMULA
-            reason = demand.explain(scenario, row["arrival_rate"], row["needed"], row["wanted"])
-        else:
-            formula, reason = CEILINGS[name].FORMULA, CEILINGS[name].explain(scenario, workers)
-        known = {field: tables.get(field.partition(".")[0], {}).get(field.partition(".")[2]) for field in used[name]}
+        policy = {**CEILINGS, "demand": demand}[name]
+        inputs = {field: value_of(tables, field) for field in policy.INPUTS}
         limits.append(
             Limit(
                 name=name,
-                workers=_count(workers),
+                workers=_count(row[name]),
                 binding=index == int(row["binding"]),
-                formula=formula,
-                inputs={field: float(value) for field, value in known.items() if value is not None},
-                reason=reason,
+                formula=policy.FORMULA,
+                inputs={field: float(value) for field, value in inputs.items() if value is not None},
+                reason=reasons[name],
             )
         )
     return tuple(limits)

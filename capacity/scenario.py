@@ -33,6 +33,7 @@ __all__ = [
     "Source",
     "Worker",
     "Workload",
+    "value_of",
 ]
 
 CASE_STUDY_SOURCE: Final = "case study (built in)"
@@ -263,6 +264,18 @@ class Scenario(InputModel):
             reason = shortened(str(error), 120)
             raise InvalidInput([Problem(label, f"is not valid TOML: {reason}")]) from None
         return cls.from_mapping(tables)
+
+
+def value_of(tables: Mapping[str, Mapping[str, Any]], field: str) -> Any:
+    """Value of a dotted field in the tables of a scenario; None where it is not there.
+
+    Examples
+    --------
+    >>> value_of(CASE_STUDY, "host.cpus"), value_of(CASE_STUDY, "workload.cpu_time")
+    (4, None)
+    """
+    table, _, name = field.partition(".")
+    return tables.get(table, {}).get(name)
 
 
 def _policy_fields() -> list[str]:

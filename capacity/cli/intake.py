@@ -16,7 +16,7 @@ from capacity.cli.options import OPTION_OF
 from capacity.errors import InvalidInput, MeasurementError, Problem, UnreadableFile
 from capacity.problems import field_label
 from capacity.results import Assumption
-from capacity.scenario import CASE_STUDY, CASE_STUDY_SOURCE, Scenario
+from capacity.scenario import CASE_STUDY, CASE_STUDY_SOURCE, Scenario, value_of
 from capacity.units import format_bytes, format_seconds, shown
 
 __all__ = ["Intake", "take_in", "tell_assumptions"]
@@ -61,7 +61,7 @@ def take_in(
     assumptions = tuple(
         Assumption(field=field, value=value, source=source)
         for field, source in origins.items()
-        if (value := values.get(field.partition(".")[0], {}).get(field.partition(".")[2])) is not None
+        if (value := value_of(values, field)) is not None
     )
     return Intake(built, assumptions, name, tuple(notes))
 

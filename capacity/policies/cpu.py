@@ -12,6 +12,7 @@ from capacity.table import Column, Table
 from capacity.units import format_rate, format_seconds
 
 FORMULA = "least workers whose throughput X(c) reaches 99 % of cores / cpu_time"
+INPUTS = ("host.cpus", "workload.cpu_time", "workload.service_time")
 
 # The last percent of a curve that only approaches its limit would cost about as many workers as the first 99:
 # they would move waiting from the accept queue into the script, where it holds memory and a connection.

@@ -8,6 +8,7 @@ from capacity.scenario import Scenario
 from capacity.table import Column, Table
 
 FORMULA = "(database connections - reserved ones) / connections a worker holds, rounded down"
+INPUTS = ("host.database_connections", "host.database_connections_reserved", "worker.database_connections")
 
 
 def available(table: Table) -> Column:

@@ -13,6 +13,16 @@ from capacity.table import Column, Table
 from capacity.units import format_fraction, format_rate, format_seconds
 
 FORMULA = "least workers that meet the objective at headroom times the expected load"
+INPUTS = (
+    "workload.users",
+    "workload.arrival_rate",
+    "workload.think_time",
+    "workload.service_time",
+    "workload.requests_per_click",
+    "policy.headroom",
+    "objective.max_utilization",
+    "objective.response_time",
+)
 
 # A utilization computed as exactly the objective must meet it: slack for rounding, far below any meaning.
 _ROUNDING = 1e-12

@@ -9,6 +9,7 @@ from capacity.table import Column, Table
 from capacity.units import format_bytes
 
 FORMULA = "(RAM - reserved - shared memory) / private memory of a worker at a request's peak, rounded down"
+INPUTS = ("host.ram", "host.reserved", "worker.memory", "worker.shared_memory")
 
 
 def limit(table: Table) -> Column:

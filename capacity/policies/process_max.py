@@ -8,6 +8,7 @@ from capacity.scenario import Scenario
 from capacity.table import Column, Table
 
 FORMULA = "FPM's global limit on the processes of all pools"
+INPUTS = ("policy.process_max",)
 
 
 def limit(table: Table) -> Column:

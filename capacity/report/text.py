@@ -129,7 +129,7 @@ def _predictions(predictions: Sequence[Prediction], console: Console, *, title: 
     # folded, since a number cut off by an ellipsis reads as another number
     for name in ("users", "requests"):
         table.add_column(name, justify="right", overflow="fold")
-    table.add_column("verdict", min_width=max(map(len, _COLOURS)))
+    table.add_column("verdict", no_wrap=True)
     busy = ["workers busy", *(["cores busy"] if known_cpu else []), *(["database busy"] if known_database else [])]
     for name in (*busy, "must wait", "mean response", "95 % within", "slowdown"):
         table.add_column(name, justify="right", overflow="fold")
