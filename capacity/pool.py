@@ -9,7 +9,10 @@ from pydantic import Field, ValidationInfo, field_validator
 from capacity.errors import InvalidInput, Problem
 from capacity.fields import PURE, SECONDS, Count, InputModel
 
-__all__ = ["PoolSettings"]
+__all__ = ["MOST_PROCESSES", "PoolSettings"]
+
+MOST_PROCESSES = 2**22
+"""Linux has no more processes than this on any machine (its PID_MAX_LIMIT)."""
 
 
 class PoolSettings(InputModel):
@@ -23,7 +26,7 @@ class PoolSettings(InputModel):
     pm : {'static', 'dynamic', 'ondemand'}
         Process manager.
     max_children : int
-        Most workers at a time [-], at least 1.
+        Most workers at a time [-], at least 1 and at most the 4194304 processes of Linux.
     min_spare_servers, max_spare_servers : int, optional
         Fewest and most idle workers kept [-]; required when `pm` is dynamic.
     start_servers : int, optional
@@ -66,7 +69,9 @@ class PoolSettings(InputModel):
     pm: Literal["static", "dynamic", "ondemand"] = Field(
         description="process manager of the pool", examples=["dynamic"]
     )
-    max_children: Count = Field(ge=1, description="most workers at a time", examples=[20], json_schema_extra=PURE)
+    max_children: int = Field(
+        ge=1, le=MOST_PROCESSES, description="most workers at a time", examples=[20], json_schema_extra=PURE
+    )
     min_spare_servers: Count | None = Field(
         None, ge=1, description="fewest idle workers", examples=[2], json_schema_extra=PURE
     )

@@ -20,7 +20,7 @@ from capacity.policies import (
     timeouts,
 )
 from capacity.policies.verdict import Edges
-from capacity.pool import PoolSettings
+from capacity.pool import MOST_PROCESSES, PoolSettings
 from capacity.prediction import (
     USERS,
     prediction_cautions,
@@ -40,8 +40,6 @@ __all__ = ["decide", "recommend"]
 # In this order a ceiling wins a tie, and every ceiling wins it over demand.
 CEILINGS: Final = {"memory": memory, "cpu": cpu, "database": database, "process_max": process_max}
 LIMITS: Final[tuple[LimitName, ...]] = get_args(LimitName)
-
-_MOST_WORKERS = 2**31 - 1
 
 Decision: TypeAlias = dict[str, Column]
 
@@ -127,9 +125,9 @@ def decide(table: Table) -> Decision:
     stack = np.stack([*ceilings.values(), asked])
     # argmin takes the first of equals, so on a tie the ceiling binds
     binding = np.argmin(stack, axis=0)
-    cap = np.min(stack[:-1], axis=0)
-    # FPM wants at least one worker, and counts them in a C int
-    max_children = np.clip(np.min(stack, axis=0), 1.0, _MOST_WORKERS)
+    cap = np.minimum(np.min(stack[:-1], axis=0), MOST_PROCESSES)
+    # FPM wants at least one worker, and Linux sets an end to them
+    max_children = np.clip(np.min(stack, axis=0), 1.0, MOST_PROCESSES)
     work = np.nan_to_num(table["workload.cpu_time"], nan=0.0)
     full_rate = inner_throughput(max_children, table["host.cpus"], work, table["workload.service_time"])
     start, least, most = process_manager.proportional(max_children)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capacity.policies import cpu, database
+from capacity.pool import MOST_PROCESSES
 from capacity.queueing.search import Rows, least_count
 from capacity.queueing.shared_pool import open_pool, response_tail
 from capacity.scenario import Scenario
@@ -49,6 +50,7 @@ def least_workers(table: Table, arrival_rate: Column) -> Column:
     connected = arrival_rate * c_load["database_time"] * table["worker.database_connections"]
     elsewhere = (arrival_rate * work > busiest * cores) | (connected > busiest * database.available(table))
     elsewhere |= np.log1p(-percentile) * c_load["service_time"] < -target * (1.0 + _ROUNDING)
+    elsewhere |= arrival_rate * c_load["service_time"] > MOST_PROCESSES
     hopeless = elsewhere | np.isnan(arrival_rate)
     most = 2.0 * cpu.limit(table) + 16.0  # beyond twice the knee X(c), and so everything, stays as it is
 

@@ -20,10 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 from capacity.queueing import _finite_source, _mmc
 from capacity.queueing._evaluate import BLOCK, Array, counts
 from capacity.queueing.erlang import delay
+from capacity.queueing.search import Rows, least_count
 
 # throughput, busy (workers that hold a request), wait_probability, waiting_time, hold (time a request holds a
 # worker, contention included), and what the quantiles need
 Pool: TypeAlias = dict[str, Array]
+Inner: TypeAlias = tuple[Array, Array, Array]  # cores, cpu_time, service_time
+
+_LARGE_POOL = 4096
 
 # Cells of the X(n) table that one block may hold: 2^19 float64 are 4 MiB.
 _CELLS = 2**19
@@ -63,12 +67,15 @@ def open_pool(servers: Array, cores: Array, cpu_time: Array, service_time: Array
 
     rows = np.flatnonzero((cpu_time > 0) & (servers > cores) & np.isfinite(load))
     if rows.size:
-        c, rate = servers[rows], arrival_rate[rows]
-        table = _table(c, cores[rows], cpu_time[rows], service_time[rows])
-        full = table[c.astype(np.intp), np.arange(rows.size)]
-        below, number, _ = _below(table, c, lambda n: np.broadcast_to(rate, n.shape))
+        c, rate, inner = servers[rows], arrival_rate[rows], (cores[rows], cpu_time[rows], service_time[rows])
+        full = inner_throughput(c, *inner)
         stable = rate < full
         drain[rows] = full - rate
+        # in saturation only the completion rate matters, and of the states only those that occur
+        falling = np.sqrt(rate * inner[1] / inner[0])  # X(n) comes to exceed rate / falling, as cores / cpu_time does
+        seen = _states_seen(np.where(stable, c, 1.0), inner, falling, lambda n, part: rate[part])
+        below, number, _ = _below(_table(seen, inner), seen, lambda n: np.broadcast_to(rate, n.shape))
+        below = np.where(seen < c, np.inf, below)
         waits[rows] = np.where(stable, 1.0 / (1.0 + below * (full - rate) / full), 1.0)
         waiting[rows] = np.where(stable, waits[rows] / drain[rows], np.inf)
         throughput[rows] = np.minimum(rate, full)
@@ -103,12 +110,14 @@ def finite_pool(
 
     rows = np.flatnonzero((cpu_time > 0) & (np.minimum(servers, population) > cores) & np.isfinite(busy))
     if rows.size:
-        n, z = population[rows], think_time[rows]
+        n, z, inner = population[rows], think_time[rows], (cores[rows], cpu_time[rows], service_time[rows])
         c = np.minimum(servers[rows], n)  # a worker beyond the last user is never used
-        table = _table(c, cores[rows], cpu_time[rows], service_time[rows])
-        full[rows] = table[c.astype(np.intp), np.arange(rows.size)]
+        full[rows] = inner_throughput(c, *inner)
         mean[rows] = full[rows] * z
-        below, number, rate = _below(table, c, lambda state: (n - state) / z)
+        seen = _states_seen(c, inner, np.full(n.shape, 0.9), lambda state, part: (n[part] - state) / z[part])
+        table = _table(seen, inner)
+        below, number, rate = _below(table, seen, lambda state: (n - state) / z)
+        below = np.where(seen < c, np.inf, below)
         beyond, queue = _finite_source.beyond_weights(n - c, mean[rows])
         share = 1.0 / (1.0 + below / (1.0 + beyond))
         busy[rows] = number + (c - number) * share
@@ -118,7 +127,8 @@ def finite_pool(
         hold[rows] = busy[rows] / throughput[rows]
 
         # an arrival sees the others only (arrival theorem)
-        below, _, _ = _below(table, c, lambda state: np.maximum(n - 1.0 - state, 0.0) / z)
+        below, _, _ = _below(table, seen, lambda state: np.maximum(n - 1.0 - state, 0.0) / z)
+        below = np.where(seen < c, np.inf, below)
         beyond, _ = _finite_source.beyond_weights(np.maximum(n - 1.0 - c, 0.0), mean[rows])
         waits[rows] = np.where(n > c, 1.0 / (1.0 + below / (1.0 + beyond)), 0.0)
     return {
@@ -197,10 +207,32 @@ def _quantity(quantity: str, pool: Pool, servers: Array) -> Array:
     return pool[quantity]
 
 
-def _table(servers: Array, cores: Array, cpu_time: Array, service_time: Array) -> Array:
+def _states_seen(servers: Array, inner: Inner, falling: Array, arrivals: Callable[[Array, Rows], Array]) -> Array:
+    """How many states of a large pool have to be added up: c, or less where the upper ones never occur.
+
+    From the first state at which arrivals are at most ``falling`` times the completions on, every state is at
+    most so much as likely as the one before; what is left after the factor has come down to e^-750 is 0 in a
+    float64.
+    """
+    large = np.flatnonzero(servers > _LARGE_POOL)
+    if not large.size:
+        return servers
+    cores, cpu_time, service_time = (value[large] for value in inner)
+
+    def emptying(n: Array, part: Rows) -> NDArray[np.bool_]:
+        rate = inner_throughput(n, cores[part], cpu_time[part], service_time[part])
+        return (falling[large[part]] * rate >= arrivals(n, large[part])) | (n >= servers[large[part]])
+
+    seen = servers.copy()
+    turning = least_count(emptying, np.zeros(large.size), np.full(large.size, 64.0))
+    seen[large] = np.minimum(servers[large], turning + np.ceil(750.0 / -np.log(falling[large])))
+    return seen
+
+
+def _table(servers: Array, inner: Inner) -> Array:
     """X(n) for n = 0 .. max(servers), a row a state and a column a pool."""
     states = np.arange(np.max(servers) + 1.0)[:, None]
-    columns = np.broadcast_arrays(states, cores, cpu_time, service_time)
+    columns = np.broadcast_arrays(states, *inner)
     return inner_throughput(*(np.ravel(column) for column in columns)).reshape(columns[0].shape)
 
 
