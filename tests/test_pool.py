@@ -52,7 +52,7 @@ def test_every_edge_of_the_chain_may_touch():
         ({"max_spare_servers": None}, "max_spare_servers is missing (a dynamic pool needs it)"),
         ({"max_children": 0}, "max_children must be at least 1; got 0"),
         ({"max_children": 5}, "max_spare_servers must be at most max_children, 5; got 6"),
-        ({"max_children": 2**31}, "max_children must be at most 2147483647; got 2147483648"),
+        ({"max_children": 2**31}, "max_children must be at most 4194304; got 2147483648"),
         ({"max_children": True}, "max_children must be a whole number; got True"),
         ({"max_children": 20.5}, "max_children must be a whole number; got 20.5"),
         ({"max_children": "20"}, "max_children must be a whole number; got '20' (such as 20, without quotes)"),

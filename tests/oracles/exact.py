@@ -242,9 +242,7 @@ def closed_probabilities(population: int, think_time: Real, completion: Callable
     return [w / total for w in weights]
 
 
-def closed_means(
-    servers: int, population: int, think_time: Real, completion: Callable[[int], Real]
-) -> dict[str, Real]:
+def closed_means(servers: int, population: int, think_time: Real, completion: Callable[[int], Real]) -> dict[str, Real]:
     """Means of a pool of `servers` workers that completes completion(n) requests a second with n in it."""
     state = closed_probabilities(population, think_time, completion)
     throughput = mp.fsum(p * completion(n) for n, p in enumerate(state) if n)
@@ -344,9 +342,7 @@ def shared_cores_throughputs(most: int, cores: Number, cpu_time: Number, service
     return throughputs
 
 
-def shared_completion(
-    servers: int, cores: Number, cpu_time: Number, service_time: Number
-) -> Callable[[int], Real]:
+def shared_completion(servers: int, cores: Number, cpu_time: Number, service_time: Number) -> Callable[[int], Real]:
     """Completion rate of the pool with n requests in it: X(min(n, servers))."""
     rates = shared_cores_throughputs(servers, cores, cpu_time, service_time)
     return lambda n: rates[min(n, servers)]

@@ -6,7 +6,7 @@ Inputs are printed so that they read back as the same double; results have 22 si
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import random
 import sys
 import time
@@ -367,7 +367,7 @@ def write(name: str) -> None:
     """Compute one table and write it."""
     started = time.process_time()
     rows = list(TABLES[name]())
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     lines = [
         f"# Origin: tests/oracles/generate.py ({name}), {today}, mpmath {mpmath.__version__} at {mp.dps} digits.",
         f"# Method: {TABLES[name].__doc__}",

@@ -64,7 +64,8 @@ def main(requests: int) -> None:
     for visits, kind, share, load in product((1.0, 10.0), ("open", "finite"), (0.2, 0.5, 1.0), (0.5, 0.7, 0.9)):
         chosen = [row for row in rows if row[:4] == (visits, kind, share, load)]
         if chosen:
-            summary = [f"{f(np.array([r[i] for r in chosen])):+.3f}" for i in (4, 5) for f in (np.min, np.median, np.max)]
+            columns = [np.array([row[i] for row in chosen]) for i in (4, 5)]
+            summary = [f"{f(column):+.3f}" for column in columns for f in (np.min, np.median, np.max)]
             print(f"{visits:6.0f} {kind:6} {share:5.1f} {load:4.1f} {len(chosen):5}   {'  '.join(summary)}")
     for visits, kind in product((1.0, 10.0), ("open", "finite")):
         errors = np.array([row[4] for row in rows if row[:2] == (visits, kind)])

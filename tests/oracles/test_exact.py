@@ -132,9 +132,7 @@ def test_wait_and_response_tails_agree_with_a_matrix_exponential(drain: float, h
     with mp.workdps(90):
         moved = mp.expm(generator * mpf(t))
     waiting = sum(w * moved[m + 1, n] for m, w in enumerate(weights) for n in range(1, stages + 1))
-    response = free * moved[0, 0] + sum(
-        w * moved[m + 1, n] for m, w in enumerate(weights) for n in range(stages + 1)
-    )
+    response = free * moved[0, 0] + sum(w * moved[m + 1, n] for m, w in enumerate(weights) for n in range(stages + 1))
     got = exact.wait_and_response_tails(free, weights, beta, mpf(hold), mpf(t))
     assert agrees(got[0], waiting)
     assert agrees(got[1], response)

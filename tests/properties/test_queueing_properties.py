@@ -47,7 +47,7 @@ def open_queues(draw: st.DrawFn, most: int = 1_000_000) -> dict[str, float]:
     """A stable M/M/c queue."""
     servers, service, utilization = draw(counts(most)), draw(times), draw(utilizations())
     rate = servers * utilization / service
-    assume(0 < rate and rate * service < servers)
+    assume(rate > 0 and rate * service < servers)
     return {"servers": servers, "arrival_rate": rate, "service_time": service}
 
 
@@ -93,14 +93,15 @@ def closed_pools(draw: st.DrawFn) -> dict[str, float]:
     return pool | {"population": draw(counts(500)), "think_time": think}
 
 
+OPEN_MEANS = ("wait_probability", "waiting_time", "response_time", "queue_length")
 CLOSED_MEANS = ("throughput", "utilization", "wait_probability", "waiting_time", "response_time")
 FAMILIES = {
-    "mmc": (open_queues(), ("wait_probability", "waiting_time", "response_time", "queue_length"), ("waiting", "response")),
+    "mmc": (open_queues(), OPEN_MEANS, ("waiting", "response")),
     "mmck": (limited_queues(), ("blocking_probability", "throughput", "waiting_time", "response_time"), ()),
     "finite": (closed_queues(), CLOSED_MEANS, ("waiting", "response")),
     "shared": (open_pools(), CLOSED_MEANS, ("response",)),
     "shared_finite": (closed_pools(), CLOSED_MEANS, ("response",)),
-}  # fmt: skip
+}
 every_family = pytest.mark.parametrize("family", list(FAMILIES))
 
 
@@ -369,7 +370,9 @@ def test_a_pool_without_cpu_time_is_the_finite_queue(case: dict[str, float], cor
     for quantity in CLOSED_MEANS:
         expected = call("finite", quantity, **case)
         floor = 1e-9 * case["service_time"] if quantity == "waiting_time" else 1e-290
-        assert call("shared_finite", quantity, **pool) == pytest.approx(expected, rel=1e-10, abs=floor * 1e-10), quantity
+        assert call("shared_finite", quantity, **pool) == pytest.approx(expected, rel=1e-10, abs=floor * 1e-10), (
+            quantity
+        )
     expected = q.finite_response_time_quantile(p, **case)
     assert q.shared_finite_response_time_quantile(p, **pool) == pytest.approx(expected, rel=1e-10)
 
@@ -470,7 +473,7 @@ def test_a_count_that_meets_its_own_quantile_is_found_again(law: str, queue: dic
 def test_the_largest_arrival_rate_for_a_wait_probability(servers: int, service: float, target: float) -> None:
     pool = {"servers": servers, "service_time": service}
     rate = q.arrival_rate_for_wait_probability(wait_probability=target, **pool)
-    assert 0 < rate
+    assert rate > 0
     assert q.mmc_wait_probability(arrival_rate=rate, **pool) <= target
     assert q.mmc_wait_probability(arrival_rate=rate * (1 + 1e-12), **pool) > target
 
