@@ -31,7 +31,7 @@ def more_workers(scenario: Scenario, row: Mapping[str, float], binding: str) -> 
                 f"(at most {format_fraction(goal)} is the objective), whatever the number of workers; it takes less "
                 "CPU time a request, fewer requests, or more cores"
             )
-        if full_rate >= cpu.KNEE * most:
+        if binding == "cpu" or full_rate >= cpu.KNEE * most:
             return False, (
                 f"no: {workers:.0f} workers already complete {format_rate(full_rate)} of the {format_rate(most)} that "
                 f"{cores:g} cores give at {format_seconds(cpu_time)} of CPU a request; more workers only move the "

@@ -11,13 +11,14 @@ from capacity.cli.options import given_fields, scenario_options
 from capacity.cli.output import format_option, output_option, render_table, write
 
 _MOST_USERS = 10**9
+_MOST_WORKERS = 2**22  # capacity.pool.MOST_PROCESSES, which --help must not load
 
 
 @click.command()
 @scenario_options
 @click.option(
     "--workers",
-    type=click.IntRange(1, 2**31 - 1),
+    type=click.IntRange(1, _MOST_WORKERS),
     default=None,
     help="Workers of the pool; by default today's max_children.",
 )

@@ -10,10 +10,10 @@ WHAT = ("scenario", "recommendation", "forecast")
 
 
 @click.command()
-@click.argument("what", type=click.Choice(WHAT))
+@click.argument("what", type=click.Choice(WHAT), default="scenario")
 @output_option
 def schema(what: str, output: str | None) -> int:
-    """Print the JSON Schema of an input or a result.
+    """Print the JSON Schema of a scenario (the default), a recommendation or a forecast.
 
     Every field with a dimension says its unit.
     """
