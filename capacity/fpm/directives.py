@@ -1,14 +1,16 @@
 """FPM's directives and our settings: the one place that knows both spellings.
 
 ``render`` writes settings as directives, always as a whole number with at most one letter (``60s``): FPM
-accepts ``500ms`` and takes it for 500 seconds. The way back is ``capacity.fpm.settings``.
+accepts ``500ms`` and takes it for 500 seconds. The way back is ``convert`` for one value and
+``capacity.fpm.settings`` for a pool.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from capacity.errors import InvalidInput, Problem
 from capacity.pool import PoolSettings
@@ -16,9 +18,12 @@ from capacity.pool import PoolSettings
 __all__ = [
     "ARRAY_DIRECTIVES",
     "GLOBAL_DIRECTIVES",
+    "MANAGERS",
     "POOL_DIRECTIVES",
     "SIZING",
     "Directive",
+    "Note",
+    "convert",
     "render",
 ]
 
@@ -79,8 +84,20 @@ ARRAY_DIRECTIVES: frozenset[str] = frozenset(
     for name in ("env", "php_value", "php_admin_value", "php_flag", "php_admin_flag", "access.suppress_path")
 )
 
+MANAGERS = ("static", "dynamic", "ondemand")
+_PER_LETTER = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONG_MAX = 2**63 - 1
+_ATOI = re.compile(r"[ \t\n\v\f\r]*([+-]?)([0-9]+)")
 # Narrower than what FPM takes: none of these can end a header, a line or a shell word.
 _POOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class Note(NamedTuple):
+    """A value FPM takes for something else than it seems to say."""
+
+    code: str
+    directive: str
+    message: str
 
 
 def render(settings: PoolSettings, *, pool: str, comments: Sequence[str] = ()) -> str:
@@ -139,3 +156,89 @@ def _written(directive: Directive, value: str | int | float) -> str:
         hint = "FPM cuts decimals off"
         raise InvalidInput([Problem(directive.name, "must be a whole number", str(value), hint)])
     return f"{int(value)}s" if directive.kind == "time" else str(int(value))
+
+
+def convert(kind: str, name: str, text: str, notes: list[Note]) -> str | int:
+    """Convert the text of one directive as FPM does.
+
+    Parameters
+    ----------
+    kind : {"pm", "integer", "time"}
+    name : str
+        The directive, for messages.
+    text : str
+    notes : list of Note
+        Gets a note where the value is not what it seems.
+
+    Returns
+    -------
+    str or int
+
+    Raises
+    ------
+    InvalidInput
+        What FPM cannot convert.
+
+    Examples
+    --------
+    >>> convert("time", "request_slowlog_timeout", "2m", [])
+    120
+    """
+    return _CONVERTERS[kind](name, text, notes)
+
+
+def _manager(name: str, text: str, _notes: list[Note]) -> str:
+    if text.lower() not in MANAGERS:
+        raise InvalidInput([Problem(name, "must be static, dynamic or ondemand", repr(text), "")])
+    return text.lower()
+
+
+def _integer(name: str, text: str, notes: list[Note]) -> int:
+    if re.fullmatch(r"-?[0-9]*", text) is None:
+        hint = "no units, signs or decimals"
+        raise InvalidInput([Problem(name, "must be a whole number", repr(_shorten(text)), hint)])
+    value = _atoi(text)
+    if text.lstrip("-").lstrip("0") != str(abs(value)).lstrip("0"):
+        notes.append(Note("wrap", name, f"{name} = {_shorten(text)} does not fit 32 bits: FPM takes it for {value}"))
+    return value
+
+
+def _time(name: str, text: str, notes: list[Note]) -> int:
+    if not text or text[-1] not in "0123456789smhd":
+        hint = "write whole seconds, such as 30s"
+        raise InvalidInput([Problem(name, "must be a number and one of s, m, h, d", repr(_shorten(text)), hint)])
+    number, letter = (text, "s") if text[-1].isdigit() else (text[:-1], text[-1])
+    value = _wrap(_atoi(number) * _PER_LETTER[letter])
+    if re.fullmatch(r"-?[0-9]+", number) is None:
+        message = f"{name} = {_shorten(text)} is read by FPM as {value} s: only the last letter counts"
+        notes.append(Note("time-letter", name, message))
+    elif len(number) > 18 or value != int(number) * _PER_LETTER[letter]:
+        notes.append(Note("wrap", name, f"{name} = {_shorten(text)} does not fit 32 bits: FPM takes it for {value} s"))
+    return value
+
+
+_CONVERTERS: Mapping[str, Callable[[str, str, list[Note]], str | int]] = {
+    "pm": _manager,
+    "integer": _integer,
+    "time": _time,
+}
+
+
+def _atoi(text: str) -> int:
+    """Convert as glibc's ``atoi``: ``strtol`` clamps at 64 bits, the cast keeps the low 32."""
+    match = _ATOI.match(text)
+    if match is None:
+        return 0
+    digits = match.group(2).lstrip("0")
+    # Never int() of a text of any length: Python refuses more than 4300 digits.
+    size = _LONG_MAX + 1 if len(digits) > 19 else int(digits or "0")
+    value = max(-size, -_LONG_MAX - 1) if match.group(1) == "-" else min(size, _LONG_MAX)
+    return _wrap(value)
+
+
+def _wrap(value: int) -> int:
+    return (value + 2**31) % 2**32 - 2**31
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from capacity.errors import InvalidInput, Problem
@@ -49,6 +49,8 @@ class Statement:
         True if the value uses INI operators (``E_ALL & ~E_NOTICE``); it is kept as written.
     remark : str
         What is accepted but surprising; mostly empty.
+    begin : int
+        Offset [bytes] in the line of the statement's first byte.
     """
 
     kind: str
@@ -60,6 +62,7 @@ class Statement:
     variables: tuple[str, ...] = ()
     expression: bool = False
     remark: str = ""
+    begin: int = 0
 
 
 def scan(text: str, *, where: str, environment: Mapping[str, str] | None = None) -> tuple[Statement, ...]:
@@ -110,7 +113,8 @@ class _Scanner:
             if self._peek() in ("", ";"):
                 return found
             self.variables, self.remark = [], ""
-            found.append(self._section() if self._peek() == "[" else self._directive())
+            begin = self.pos
+            found.append(replace(self._section() if self._peek() == "[" else self._directive(), begin=begin))
 
     def _section(self) -> Statement:
         self.pos += 1

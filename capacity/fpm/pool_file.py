@@ -22,7 +22,7 @@ from capacity.fpm.directives import ARRAY_DIRECTIVES, GLOBAL_DIRECTIVES, POOL_DI
 from capacity.fpm.ini import Statement, scan
 from capacity.fpm.settings import pool_settings
 
-__all__ = ["Include", "Line", "PoolFile", "pool_settings", "read_pools"]
+__all__ = ["Include", "Line", "Place", "PoolFile", "pool_settings", "read_pools"]
 
 # The largest hand-kept files in the wild are some 25 KB of stock comments; a megabyte is not a pool file.
 _MAX_BYTES = 1 << 20
@@ -52,11 +52,21 @@ class Line:
 
 @dataclass(frozen=True)
 class Include:
-    """An ``include =`` line and the files it brought in; ``files`` is None if nobody resolved it."""
+    """An ``include =`` line, the section it stands in and the files it brought in (None: nobody resolved it)."""
 
     pattern: str
     line: int
     files: tuple[str, ...] | None
+    section: str = "global"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a statement stands: the file that holds it ("" for the one being read) and its line, from 1."""
+
+    path: str
+    line: int
+    statement: Statement
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,9 @@ class PoolFile:
         What is odd but accepted, each with its line.
     lines : tuple of Line
         The records of this file (not of the included ones).
+    places : mapping of (str, str) to tuple of Place
+        Section (``global`` or the pool's name) and directive to every place that sets it, in the order
+        FPM reads them; the last one is in effect. Under the name "" stand the section's headers.
     """
 
     global_settings: Mapping[str, str]
@@ -84,6 +97,7 @@ class PoolFile:
     environment_variables: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     lines: tuple[Line, ...] = field(default=(), repr=False)
+    places: Mapping[tuple[str, str], tuple[Place, ...]] = field(default_factory=dict, repr=False)
 
 
 def read_pools(
@@ -130,6 +144,7 @@ def read_pools(
         tuple(dict.fromkeys(reader.variables)),
         (*reader.notes, *reader.stray_note()),
         lines,
+        MappingProxyType({key: tuple(places) for key, places in reader.places.items()}),
     )
 
 
@@ -145,6 +160,7 @@ class _Reader:
     variables: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     strays: list[tuple[str, str]] = field(default_factory=list)
+    places: dict[tuple[str, str], list[Place]] = field(default_factory=dict)
     pool: str | None = None
     left: int = 8 * _MAX_BYTES  # for the file and all it includes, so that includes cannot multiply
 
@@ -171,12 +187,16 @@ class _Reader:
             self.variables.extend(statement.variables)
             if statement.remark:
                 self.notes.append(f"{where}: {statement.remark}")
+            name = ""
             if statement.kind == "section":
                 self._open(statement.name)
             elif statement.name == "include" and statement.key is None:
                 self._include(statement.value, number, where, depth)
+                continue
             else:
-                self._set(statement, where)
+                name = self._set(statement, where)
+            section = self.pool or "global"
+            self.places.setdefault((section, name), []).append(Place(path, number, statement))
         return Line(number, raw, statements)
 
     def _open(self, name: str) -> None:
@@ -187,7 +207,7 @@ class _Reader:
         self.pool = next((known for known in self.pools if known.lower() == name.lower()), name)
         self.pools.setdefault(self.pool, {})
 
-    def _set(self, statement: Statement, where: str) -> None:
+    def _set(self, statement: Statement, where: str) -> str:
         target = self.global_settings if self.pool is None else self.pools[self.pool]
         value = statement.value
         if "$pool" in value:
@@ -200,11 +220,13 @@ class _Reader:
                 raise InvalidInput([Problem(where, f"must have a key in {statement.name}[]", "", "")])
             known = frozenset[str]() if self.pool is None else ARRAY_DIRECTIVES
             self._check_known(f"{statement.name}[]", known, where)
-            target.setdefault(f"{statement.name}[{statement.key}]", value)
-            return
+            name = f"{statement.name}[{statement.key}]"
+            target.setdefault(name, value)
+            return name
         name = statement.name.lower()
         self._check_known(name, GLOBAL_DIRECTIVES if self.pool is None else POOL_DIRECTIVES, where)
         target[name] = value
+        return name
 
     def _check_known(self, name: str, known: frozenset[str], where: str) -> None:
         if name in known:
@@ -227,7 +249,8 @@ class _Reader:
 
     def _include(self, pattern: str, number: int, where: str, depth: int) -> None:
         found = None if self.include is None or "${" in pattern else self.include(pattern)
-        self.includes.append(Include(pattern, number, None if found is None else tuple(found)))
+        files = None if found is None else tuple(found)
+        self.includes.append(Include(pattern, number, files, self.pool or "global"))
         if found and depth >= _MAX_DEPTH:
             rule = f"must not include files more than {_MAX_DEPTH} deep"
             raise InvalidInput([Problem(where, rule, repr(pattern), "does a file include itself?")])

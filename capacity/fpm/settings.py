@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from capacity.errors import InvalidInput, Problem
-from capacity.fpm.directives import SIZING
+from capacity.fpm.directives import MANAGERS, SIZING, Note, convert
 from capacity.pool import PoolSettings
 
-__all__ = ["pool_settings", "surprises"]
+__all__ = ["Breach", "Examination", "examine", "pool_settings", "surprises"]
 
-_MANAGERS = ("static", "dynamic", "ondemand")
-_PER_LETTER = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_LONG_MAX = 2**63 - 1
-_ATOI = re.compile(r"[ \t\n\v\f\r]*([+-]?)([0-9]+)")
+_DEFAULTS = {"max_spawn_rate": 32, "process_idle_timeout": 10}  # absent is 0 to FPM, except for these two
+
+
+class Breach(NamedTuple):
+    """A rule of FPM's that the settings break, and what FPM says of it (after ``[pool P]``)."""
+
+    code: str
+    problem: Problem
+    said: str
+
+
+@dataclass
+class Examination:
+    """The sizing directives of one pool as FPM converts them.
+
+    Parameters
+    ----------
+    values : dict
+        By field of ``PoolSettings``; NaN where the value is not known, which breaks no rule.
+    unreadable, unknown : list of Problem
+        What FPM cannot convert, and what depends on its environment.
+    breaches : list of Breach
+        The rules broken, in the order FPM looks at them; it stops at the first.
+    notes : list of Note
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    unreadable: list[Problem] = field(default_factory=list)
+    unknown: list[Problem] = field(default_factory=list)
+    breaches: list[Breach] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
 
 def pool_settings(directives: Mapping[str, str]) -> PoolSettings:
@@ -48,9 +75,8 @@ def pool_settings(directives: Mapping[str, str]) -> PoolSettings:
     >>> pool_settings({"pm": "Static", "pm.max_children": "20", "request_terminate_timeout": "1m"})
     PoolSettings(pm='static', max_children=20, request_terminate_timeout=60)
     """
-    values, _ = _convert(directives)
     try:
-        return PoolSettings(**values)
+        return PoolSettings(**_accepted(directives).values)
     except InvalidInput as refused:
         # What FPM takes and we do not (a million workers) is still named as in the file.
         names = {directive.field: directive.name for directive in SIZING}
@@ -74,146 +100,136 @@ def surprises(directives: Mapping[str, str]) -> tuple[str, ...]:
     >>> surprises({"pm": "static", "pm.max_children": "5", "request_terminate_timeout": "500ms"})
     ('request_terminate_timeout = 500ms is read by FPM as 500 s: only the last letter counts',)
     """
-    return _convert(directives)[1]
+    return tuple(note.message for note in _accepted(directives).notes)
 
 
-def _convert(directives: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def examine(directives: Mapping[str, str]) -> Examination:
+    """Convert the sizing directives as FPM does, and check them against its rules, refusing nothing.
+
+    Parameters
+    ----------
+    directives : mapping of str to str
+
+    Returns
+    -------
+    Examination
+
+    Examples
+    --------
+    >>> examine({"pm": "static", "pm.max_children": "0"}).breaches[0].said
+    'pm.max_children must be a positive value'
+    """
     texts = {name.lower(): text for name, text in directives.items()}
-    problems: list[Problem] = []
-    notes: list[str] = []
-    values: dict[str, Any] = {}
+    found = Examination()
     for directive in SIZING:
         text = texts.get(directive.name)
         if text is None:
             continue
+        found.values[directive.field] = math.nan
         if "${" in text:
-            problems.append(
-                Problem(
-                    directive.name,
-                    "depends on FPM's environment",
-                    repr(text),
-                    "give the environment, or the value itself",
-                )
-            )
+            hint = "give the environment, or the value itself"
+            found.unknown.append(Problem(directive.name, "depends on FPM's environment", repr(text), hint))
             continue
         try:
-            values[directive.field] = _CONVERTERS[directive.kind](directive.name, text, notes)
+            found.values[directive.field] = convert(directive.kind, directive.name, text, found.notes)
         except InvalidInput as refused:
-            problems.extend(refused.problems)
-    if not problems:
-        problems.extend(_breaches(values, notes))
+            found.unreadable.extend(refused.problems)
+    manager = found.values.get("pm")
+    for directive in SIZING:
+        ignored = manager in MANAGERS and directive.only_for not in (None, manager)
+        if ignored and found.values.pop(directive.field, None) is not None:
+            message = f"{directive.name} is ignored: pm is {manager}"
+            found.notes.append(Note("ignored", directive.name, message))
+    found.breaches.extend(_breaches(found.values))
+    _normalise(found)
+    return found
+
+
+def _accepted(directives: Mapping[str, str]) -> Examination:
+    found = examine(directives)
+    problems = found.unreadable + found.unknown or [breach.problem for breach in found.breaches]
+    timeout = found.values.get("request_terminate_timeout", 0)
+    if timeout < 0:
+        hint = "FPM accepts it and would kill every request at once; 0 turns the limit off"
+        problems.append(Problem("request_terminate_timeout", "must not be negative", str(timeout), hint))
     if problems:
         raise InvalidInput(problems)
-    return values, tuple(notes)
+    return found
 
 
-def _breaches(values: dict[str, Any], notes: list[str]) -> list[Problem]:
-    """Check as ``fpm_conf_process_all_pools`` does; drop what the process manager ignores."""
+def _breaches(values: Mapping[str, Any]) -> Iterator[Breach]:
+    """Check as ``fpm_conf_process_all_pools`` does, in its order."""
     manager = values.get("pm")
     if manager is None:
-        return [Problem("pm", "must be static, dynamic or ondemand", "nothing", "FPM has no default")]
-    for directive in SIZING:
-        if directive.only_for not in (None, manager) and values.pop(directive.field, None) is not None:
-            notes.append(f"{directive.name} is ignored: pm is {manager}")
-    # Absent is 0 to FPM, except for these two.
-    defaults = {"max_spawn_rate": 32, "process_idle_timeout": 10}
-    problems = []
-    for directive in SIZING:
-        if directive.least is None or directive.only_for not in (None, manager):
-            continue
-        value = values.get(directive.field, defaults.get(directive.field, 0))
-        if value < directive.least:
-            given = str(value) if directive.field in values else "nothing"
-            problems.append(Problem(directive.name, f"must be at least {directive.least}", given, ""))
-    if manager == "dynamic" and not problems:
-        problems.extend(_dynamic_breaches(values, notes))
-    _normalise(values, problems, notes)
-    return problems
+        problem = Problem("pm", "must be static, dynamic or ondemand", "nothing", "FPM has no default")
+        yield Breach("pm-missing", problem, "the process manager is missing (static, dynamic or ondemand)")
+    children, least, most, start, rate, idle = (
+        values.get(name, _DEFAULTS.get(name, 0))
+        for name in (
+            "max_children", "min_spare_servers", "max_spare_servers", "start_servers", "max_spawn_rate",
+            "process_idle_timeout",
+        )
+    )  # fmt: skip
+
+    def least_one(field: str, said: str) -> Breach:
+        given = str(values.get(field, "nothing"))
+        return Breach("least", Problem(f"pm.{field}", "must be at least 1", given), f"pm.{field}{said}")
+
+    if children < 1:
+        yield least_one("max_children", " must be a positive value")
+    if manager == "ondemand" and idle < 1:
+        yield least_one("process_idle_timeout", f"({idle}s) must be greater than 0s")
+    if manager != "dynamic":
+        return
+    if least < 1:
+        yield least_one("min_spare_servers", f"({least}) must be a positive value")
+    if most < 1:
+        yield least_one("max_spare_servers", f"({most}) must be a positive value")
+    if children >= 1 and least >= 1 and most >= 1:
+        yield from _spare_breaches(children, least, most, start)
+    if rate < 1:
+        yield least_one("max_spawn_rate", " must be a positive value")
 
 
-def _dynamic_breaches(values: dict[str, Any], notes: list[str]) -> list[Problem]:
-    children, least, most = (values[n] for n in ("max_children", "min_spare_servers", "max_spare_servers"))
+def _spare_breaches(children: int, least: int, most: int, start: int) -> Iterator[Breach]:
     if least > children or most > children:
         name, value = ("pm.min_spare_servers", least) if least > children else ("pm.max_spare_servers", most)
-        return [Problem(name, f"must be at most pm.max_children = {children}", str(value), "")]
-    if most < least:
-        return [Problem("pm.max_spare_servers", f"must be at least pm.min_spare_servers = {least}", str(most), "")]
-    start = values.get("start_servers", 0)
-    if start <= 0:
-        values["start_servers"] = least + (most - least) // 2
-        notes.append(f"pm.start_servers is not set: FPM takes {values['start_servers']}")
-    elif not least <= start <= most:
+        said = (
+            f"pm.min_spare_servers({least}) and pm.max_spare_servers({most}) cannot be greater than "
+            f"pm.max_children({children})"
+        )
+        yield Breach(
+            "spare-above-max", Problem(name, f"must be at most pm.max_children = {children}", str(value)), said
+        )
+    elif most < least:
+        rule = f"must be at least pm.min_spare_servers = {least}"
+        said = f"pm.max_spare_servers({most}) must not be less than pm.min_spare_servers({least})"
+        yield Breach("spares-crossed", Problem("pm.max_spare_servers", rule, str(most)), said)
+    elif start > 0 and (start < least or start > most):
         rule = f"must be between pm.min_spare_servers = {least} and pm.max_spare_servers = {most}"
-        return [Problem("pm.start_servers", rule, str(start), "")]
-    return []
+        said = (
+            f"pm.start_servers({start}) must not be less than pm.min_spare_servers({least}) and not greater than "
+            f"pm.max_spare_servers({most})"
+        )
+        yield Breach("start-outside-spares", Problem("pm.start_servers", rule, str(start)), said)
 
 
-def _normalise(values: dict[str, Any], problems: list[Problem], notes: list[str]) -> None:
+def _normalise(found: Examination) -> None:
     """Put values FPM does not check into what they come to."""
+    values, notes = found.values, found.notes
+    if values.get("pm") == "dynamic" and values.get("start_servers", 0) <= 0 and not found.breaches:
+        given = values.get("start_servers")
+        least, most = values["min_spare_servers"], values["max_spare_servers"]
+        values["start_servers"] = least + (most - least) // 2
+        what = "is not set" if given is None else f"= {given} counts as not set"
+        message = f"pm.start_servers {what}: FPM takes {values['start_servers']}"
+        notes.append(Note("start-default" if given is None else "start-not-set", "pm.start_servers", message))
     if values.get("max_requests", 0) < 0:
-        notes.append(f"pm.max_requests = {values['max_requests']} is never reached: the same as 0, no limit")
+        message = f"pm.max_requests = {values['max_requests']} is never reached: the same as 0, no limit"
+        notes.append(Note("negative", "pm.max_requests", message))
         values["max_requests"] = 0
     if values.get("listen_backlog", 0) < -1:
         # listen(2) takes it as unsigned, so every negative number ends at net.core.somaxconn.
-        notes.append(f"listen.backlog = {values['listen_backlog']} is the same as -1, the system's largest")
+        message = f"listen.backlog = {values['listen_backlog']} is the same as -1, the system's largest"
+        notes.append(Note("negative", "listen.backlog", message))
         values["listen_backlog"] = -1
-    if values.get("request_terminate_timeout", 0) < 0:
-        value = str(values["request_terminate_timeout"])
-        hint = "FPM accepts it and would kill every request at once; 0 turns the limit off"
-        problems.append(Problem("request_terminate_timeout", "must not be negative", value, hint))
-
-
-def _manager(name: str, text: str, _notes: list[str]) -> str:
-    if text.lower() not in _MANAGERS:
-        raise InvalidInput([Problem(name, "must be static, dynamic or ondemand", repr(text), "")])
-    return text.lower()
-
-
-def _integer(name: str, text: str, notes: list[str]) -> int:
-    if re.fullmatch(r"-?[0-9]*", text) is None:
-        hint = "no units, signs or decimals"
-        raise InvalidInput([Problem(name, "must be a whole number", repr(_shorten(text)), hint)])
-    value = _atoi(text)
-    if text.lstrip("-").lstrip("0") != str(abs(value)).lstrip("0"):
-        notes.append(f"{name} = {_shorten(text)} does not fit 32 bits: FPM takes it for {value}")
-    return value
-
-
-def _time(name: str, text: str, notes: list[str]) -> int:
-    if not text or text[-1] not in "0123456789smhd":
-        hint = "write whole seconds, such as 30s"
-        raise InvalidInput([Problem(name, "must be a number and one of s, m, h, d", repr(_shorten(text)), hint)])
-    number, letter = (text, "s") if text[-1].isdigit() else (text[:-1], text[-1])
-    value = _wrap(_atoi(number) * _PER_LETTER[letter])
-    if re.fullmatch(r"-?[0-9]+", number) is None:
-        notes.append(f"{name} = {_shorten(text)} is read by FPM as {value} s: only the last letter counts")
-    elif len(number) > 18 or value != int(number) * _PER_LETTER[letter]:
-        notes.append(f"{name} = {_shorten(text)} does not fit 32 bits: FPM takes it for {value} s")
-    return value
-
-
-_CONVERTERS: Mapping[str, Callable[[str, str, list[str]], str | int]] = {
-    "pm": _manager,
-    "integer": _integer,
-    "time": _time,
-}
-
-
-def _atoi(text: str) -> int:
-    """Convert as glibc's ``atoi``: ``strtol`` clamps at 64 bits, the cast keeps the low 32."""
-    match = _ATOI.match(text)
-    if match is None:
-        return 0
-    digits = match.group(2).lstrip("0")
-    # Never int() of a text of any length: Python refuses more than 4300 digits.
-    size = _LONG_MAX + 1 if len(digits) > 19 else int(digits or "0")
-    value = max(-size, -_LONG_MAX - 1) if match.group(1) == "-" else min(size, _LONG_MAX)
-    return _wrap(value)
-
-
-def _wrap(value: int) -> int:
-    return (value + 2**31) % 2**32 - 2**31
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."

@@ -314,8 +314,8 @@ def shared_response_time(
     -----
     Waiting, plus the time a request holds a worker, which contention stretches beyond S. S at zero load, inf in
     saturation. Exact for the chain; as a model of the pool the flow-equivalent server is itself an approximation.
-    Against an event simulation (k 2 and 4, c 4 to 20, D/S 0.2 to 1, cores 50 to 90 % busy) the mean was within 3 % in
-    9 of 10 cases, and up to 30 % too high where workers and cores are both nearly full.
+    Against an event simulation (k 2 and 4, c 4 to 20, D/S 0.2 to 1, cores 50 to 90 % busy) the mean was within 2 % in
+    5 of 6 cases, and up to 20 % too high where both the workers and the cores are nearly full.
     A station of rate X(min(n, c)), X of ``shared_cores_throughput``; exactly M/M/c with D = 0 or k >= c.
 
     References
@@ -375,8 +375,8 @@ def shared_response_time_quantile(
     With D = 0 that is exact. How far off that is depends on the real law of the
     time in a worker. Against an event simulation (k 2 and 4, c 4 to 20, D/S 0.2 to 1, cores 50 to 90 % busy) the
     95 % quantile was off by 4 % (median of absolute errors) for requests that alternate ten times
-    between CPU and waiting, and by 14 % for one burst of each: too high by up to a quarter at D/S 0.5, too low by up
-    to a fifth where a request is all CPU.
+    between CPU and waiting, and by 14 % for one burst of each: too high by up to 30 % at D/S of 0.2 to 0.5, too low by
+    up to 21 % where a request is all CPU.
     A station of rate X(min(n, c)), X of ``shared_cores_throughput``; exactly M/M/c with D = 0 or k >= c.
 
     References

@@ -352,8 +352,8 @@ def shared_finite_response_time_quantile(
     With D = 0 that is exact. How far off that is depends on the real law of the
     time in a worker. Against an event simulation (k 2 and 4, c 4 to 20, D/S 0.2 to 1, cores 50 to 90 % busy) the
     95 % quantile was off by 2 % (median of absolute errors) for requests that alternate ten times
-    between CPU and waiting, and by 14 % for one burst of each: too high by up to a quarter at D/S 0.5, too low by up
-    to a fifth where a request is all CPU.
+    between CPU and waiting, and by 14 % for one burst of each: too high by up to 26 % at D/S of 0.2 to 0.5, too low by
+    up to 12 % where a request is all CPU.
     A station of rate X(min(n, c)), X of ``shared_cores_throughput``; exactly M/M/c//N with D = 0 or k >= c.
 
     References

@@ -219,18 +219,26 @@ def shared_finite() -> Iterator[Row]:
         for population in rng.sample((1, 2, servers, servers + 1, 2 * servers, 100, 300, 500), 2):
             load = rng.choice((0.05, 0.5, 0.8, 0.95, 1.0, 1.1, 2.0))
             think = max(0.0, float(population / (most * load)) - service)
-            law = exact.shared_finite_waits(servers, cores, cpu, service, population, think)
-            means = exact.shared_finite(servers, cores, cpu, service, population, think)
-            yield {
-                "servers": servers,
-                "cores": cores,
-                "cpu_time": cpu,
-                "service_time": service,
-                "population": population,
-                "think_time": think,
-                **{name: means[name] for name in CLOSED},
-                **{name: law.response_quantile(p) for name, p in SHARED_QUANTILES.items()},
-            }
+            yield shared_finite_row(servers, cores, cpu, service, population, think)
+    for servers, population in ((2, 11), (50, 100), (20, 300)):  # users who hardly think
+        for ratio in (1e7, 1e10, 1e15):
+            yield shared_finite_row(servers, 7.05, 0.25, 1.0, population, 1 / ratio)
+
+
+def shared_finite_row(servers: int, cores: float, cpu: float, service: float, population: int, think: float) -> Row:
+    """One row of that table."""
+    law = exact.shared_finite_waits(servers, cores, cpu, service, population, think)
+    means = exact.shared_finite(servers, cores, cpu, service, population, think)
+    return {
+        "servers": servers,
+        "cores": cores,
+        "cpu_time": cpu,
+        "service_time": service,
+        "population": population,
+        "think_time": think,
+        **{name: means[name] for name in CLOSED},
+        **{name: law.response_quantile(p) for name, p in SHARED_QUANTILES.items()},
+    }
 
 
 def least(meets: Callable[[int], bool], low: int, high: int) -> int:

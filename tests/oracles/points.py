@@ -107,6 +107,10 @@ def finite_points(most: int, draws: int) -> Iterator[tuple[int, int, float, floa
         population = count(rng, 2, min(most, 3000))
         servers, service = count(rng, 1, population), log_uniform(rng, 1e-4, 1e2)
         yield servers, population, service * log_uniform(rng, 1e-4, 1e6), service
+    for ratio in (1e7, 1e9, 1e12, 1e18):  # users who hardly think: an arrival all but never finds a free server
+        for servers, population in ((1, 3), (2, 11), (5, 50), (50, 101), (64, 640), (300, 700)):
+            service = log_uniform(rng, 1e-3, 1e1)
+            yield servers, population, service / ratio, service
 
 
 def core_points(draws: int) -> Iterator[tuple[int, float, float, float]]:
@@ -135,3 +139,8 @@ def pool_points(draws: int) -> Iterator[tuple[int, float, float, float]]:
         cores = rng.choice((rng.randint(1, 64), round(rng.uniform(1.0, 8.0), 2)))
         service = log_uniform(rng, 1e-4, 1e2)
         yield count(rng, 1, 200), cores, service * rng.uniform(0.01, 1.0), service
+    for cores in (0.5, 0.8):  # a CPU quota below one core
+        for share in (0.05, 0.5, 1.0):
+            for servers in (1, 3, 20):
+                service = log_uniform(rng, 1e-3, 1e1)
+                yield servers, cores, service * share, service

@@ -65,7 +65,7 @@ def closed_queues(draw: st.DrawFn, most: int = 10_000) -> dict[str, float]:
     """M/M/c//N: light, critical, saturated, with extreme ratios of service to thinking."""
     population, service = draw(counts(most)), draw(times)
     servers = max(1, min(population, round(population * draw(st.floats(0, 1)) ** 2)))
-    think = service * draw(log_uniform(1e-4, 1e6) | st.just(0.0))
+    think = service * draw(log_uniform(1e-4, 1e6) | log_uniform(1e-15, 1e-4) | st.just(0.0))
     return {"servers": servers, "population": population, "think_time": think, "service_time": service}
 
 

@@ -196,6 +196,17 @@ def test_a_negative_time_and_a_probability_out_of_range_give_nan() -> None:
             assert math.isnan(finite_response_time_quantile(p, **case))
 
 
+@pytest.mark.parametrize("think_time", [1e-7, 1e-9, 1e-12, 1e-30, 1e-300])
+@pytest.mark.parametrize(("servers", "population"), [(1, 3), (2, 11), (5, 50), (50, 101)])
+def test_users_who_hardly_think_wait_like_users_who_never_do(servers, population, think_time) -> None:
+    # A wrong answer here looks innocent: the quantile of a service without any wait.
+    pool = {"servers": servers, "population": population, "service_time": 1.0}
+    for p in (0.01, 0.5, 0.95):
+        for quantile in (finite_waiting_time_quantile, finite_response_time_quantile):
+            never = quantile(p, think_time=0, **pool)
+            assert quantile(p, think_time=think_time, **pool) == pytest.approx(never, rel=1e-9 + 10 * think_time)
+
+
 def test_no_value_is_nan_over_a_wide_stress_of_inputs() -> None:
     # The closed form taken literally is NaN for 68 % of such scenarios.
     rng = np.random.default_rng(3)
