@@ -262,7 +262,7 @@ def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName =
         worst = max(steep, key=lambda p: p.utilization)
         cautions.append(
             f"above {format_fraction(_MISLEADING)} utilization a single figure misleads: at "
-            f"{format_fraction(worst.utilization)}, 1 % more service time or load makes the wait about "
+            f"{format_fraction(worst.utilization)}, 1 % more service time or load makes the wait at least "
             f"{format_fraction(0.01 / (1 - worst.utilization))} longer"
         )
     return tuple(cautions)
