@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from capacity.policies import cpu, demand, process_manager
-from capacity.prediction import rate_of
 from capacity.results import Prediction
 from capacity.scenario import Scenario
 from capacity.table import Table
@@ -60,7 +59,7 @@ def next_steps(
     if crowd is None or workload.think_time is None:
         return ()
     workers = row["max_children"]
-    rate = rate_of(table, np.array([float(crowd)]))
+    rate = demand.rate_of(table, np.array([float(crowd)]))
     needed = float(demand.least_workers(table, rate)[0])
     carried = goal * workers
     steps = []
@@ -69,26 +68,26 @@ def next_steps(
     else:
         memory = scenario.worker.shared_memory + needed * scenario.worker.memory
         steps.append(f"{crowd} users need {needed:.0f} workers, which take {format_bytes(memory)} at their peak")
-    if workload.cpu_time and float(rate[0]) * workload.cpu_time > goal * scenario.host.cpus:
-        cores = math.ceil(float(rate[0]) * workload.cpu_time / goal)
+    core_load = float(rate[0]) * (workload.cpu_time or 0.0) / scenario.host.cpus
+    load = float(rate[0]) * workload.service_time
+    crowded = load / carried
+    if core_load > goal:
+        cores = math.ceil(core_load * scenario.host.cpus / goal)
         cheaper = goal * scenario.host.cpus / float(rate[0])
         steps.append(
             f"or {cores} cores, or at most {format_seconds(cheaper)} of CPU a request "
             "(OPcache, less computing in PHP, a page cache or CDN in front)"
         )
-    busiest = crowd * workload.requests_per_click
-    if busiest > carried and workload.think_time > 0:
-        # users S/(Z+S) = goal c, solved for S
-        faster = carried * workload.think_time / (busiest - carried)
-        if faster < workload.service_time:
-            steps.append(
-                f"or with {workers:.0f} workers a service time of at most {format_seconds(faster)} instead of "
-                f"{format_seconds(workload.service_time)} (OPcache, database indexes, fewer queries, Redis sessions)"
-            )
-    load = float(rate[0]) * workload.service_time
-    if load > carried:
-        hosts = math.ceil(load / carried)
-        steps.append(f"or {hosts} such hosts behind a load balancer, with sessions in a shared store")
+        crowded = max(crowded, core_load / goal)
+    elif crowded > 1 and workload.think_time > 0:
+        # users requests S / (Z + S) = goal c, solved for S
+        faster = carried * workload.think_time / (crowd * workload.requests_per_click - carried)
+        steps.append(
+            f"or with {workers:.0f} workers a service time of at most {format_seconds(faster)} instead of "
+            f"{format_seconds(workload.service_time)} (OPcache, database indexes, fewer queries, Redis sessions)"
+        )
+    if crowded > 1:
+        steps.append(f"or {math.ceil(crowded)} such hosts behind a load balancer, with sessions in a shared store")
     return tuple(steps)
 
 
@@ -96,11 +95,11 @@ def cautions(scenario: Scenario, row: Mapping[str, float], binding: str) -> tupl
     """What the decision leaves open, in words."""
     notes = []
     if not row["feasible"]:
-        missing = row["needed"] - row["cap"]
+        needed = 1.0 if math.isnan(row["needed"]) else row["needed"]
         notes.append(
             "infeasible: no number of workers meets the objective at the expected load"
-            if math.isinf(missing)
-            else f"infeasible: the objective needs {row['needed']:.0f} workers, {binding} allows {row['cap']:.0f}; the "
+            if math.isinf(needed)
+            else f"infeasible: the objective needs {needed:.0f} workers, {binding} allows {row['cap']:.0f}; the "
             "settings below are the most the host can carry"
         )
     if row["cap"] < 1:

@@ -17,6 +17,12 @@ from capacity.units import format_bytes, format_seconds
 __all__ = ["Host", "Objective", "Worker", "Workload"]
 
 
+# Bounds far outside anything a web server sees; beyond them results would leave the range of their units.
+_SHORTEST = 1e-9  # s
+_LONGEST = 1e7  # s, four months
+_LEAST_BUSY = 0.01
+
+
 class Host(InputModel):
     """The machine the workers live on.
 
@@ -49,7 +55,7 @@ class Host(InputModel):
 
     ram: Size = Field(gt=0, description="memory of the host", examples=["4GiB"], json_schema_extra=BYTES)
     reserved: Size = Field(ge=0, description="memory that is not PHP's", examples=["1.5GiB"], json_schema_extra=BYTES)
-    cpus: float = Field(gt=0, description="CPU cores PHP may use", examples=[4], json_schema_extra=PURE)
+    cpus: float = Field(gt=0, le=65536, description="CPU cores PHP may use", examples=[4], json_schema_extra=PURE)
     database_connections: Count | None = Field(
         None, ge=1, description="connections the database accepts", examples=[151], json_schema_extra=PURE
     )
@@ -148,7 +154,11 @@ class Workload(InputModel):
     """
 
     service_time: float = Field(
-        gt=0, description="time one request holds a worker at light load", examples=["250ms"], json_schema_extra=SECONDS
+        gt=0,
+        le=_LONGEST,
+        description="time one request holds a worker at light load",
+        examples=["250ms"],
+        json_schema_extra=SECONDS,
     )
     cpu_time: float | None = Field(
         None, ge=0, description="CPU time one request needs", examples=["60ms"], json_schema_extra=SECONDS
@@ -163,6 +173,7 @@ class Workload(InputModel):
     service_scv: float = Field(
         1,
         ge=0,
+        le=1e6,
         description="squared coefficient of variation of the service time",
         examples=[1],
         json_schema_extra=PURE,
@@ -173,16 +184,24 @@ class Workload(InputModel):
     think_time: float | None = Field(
         None,
         ge=0,
+        le=_LONGEST,
         description="pause between a user's answer and the next request",
         examples=["1s"],
         json_schema_extra=SECONDS,
     )
     arrival_rate: float | None = Field(
-        None, ge=0, description="requests offered", examples=["120/s"], json_schema_extra=PER_SECOND
+        None, ge=0, le=1e12, description="requests offered", examples=["120/s"], json_schema_extra=PER_SECOND
     )
     requests_per_click: float = Field(
-        1, gt=0, description="PHP requests one user action makes", examples=[1], json_schema_extra=PURE
+        1, gt=0, le=1e6, description="PHP requests one user action makes", examples=[1], json_schema_extra=PURE
     )
+
+    @field_validator("service_time")
+    @classmethod
+    def _measurable(cls, value: float) -> float:
+        if value < _SHORTEST:
+            raise InvalidInput([Problem("", f"must be at least {_SHORTEST:g} s")])
+        return value
 
     @field_validator("cpu_time", "database_time")
     @classmethod
@@ -237,7 +256,12 @@ class Objective(InputModel):
     """
 
     response_time: float | None = Field(
-        None, gt=0, description="time within which an answer is due", examples=["500ms"], json_schema_extra=SECONDS
+        None,
+        gt=0,
+        le=_LONGEST,
+        description="time within which an answer is due",
+        examples=["500ms"],
+        json_schema_extra=SECONDS,
     )
     percentile: float = Field(
         0.95,
@@ -250,6 +274,13 @@ class Objective(InputModel):
     max_utilization: float = Field(
         0.8, gt=0, lt=1, description="largest busy share of a worker", examples=[0.8], json_schema_extra=PURE
     )
+
+    @field_validator("max_utilization")
+    @classmethod
+    def _leaves_something(cls, value: float) -> float:
+        if value < _LEAST_BUSY:
+            raise InvalidInput([Problem("", f"must be at least {_LEAST_BUSY:g}")])
+        return value
 
     @field_validator("percentile", "max_utilization", mode="before")
     @classmethod

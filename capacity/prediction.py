@@ -9,22 +9,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capacity.errors import InvalidInput, Problem
-from capacity.policies import database
+from capacity.policies import database, demand
+from capacity.policies.demand import rate_of
 from capacity.policies.verdict import VERDICTS, Edges, severity
 from capacity.pool import PoolSettings
 from capacity.queueing.search import Rows, largest_count
-from capacity.queueing.shared_pool import Pool, finite_pool, open_pool, response_quantile, response_tail
+from capacity.queueing.shared_pool import Pool, finite_pool, open_pool, response_quantile
 from capacity.results import Assumption, Forecast, ModelName, Prediction, UserBand
 from capacity.scenario import Scenario, value_of
-from capacity.table import Column, Table, repeat, table_of, take
+from capacity.table import ROUNDING, Column, Table, repeat, table_of, take
 from capacity.units import format_fraction, format_rate, shown
 
-__all__ = ["forecast", "largest_users", "predict", "predictions_of", "user_bands"]
+__all__ = [
+    "USERS",
+    "forecast",
+    "largest_users",
+    "predict",
+    "prediction_cautions",
+    "predictions_of",
+    "stated_assumptions",
+    "user_bands",
+    "workload_cautions",
+]
 
 USERS = (50, 80, 100, 150, 200)
 _MOST_USERS = 10**9
 _MISLEADING = 0.85  # utilization beyond which one figure for the wait says more than is known
-_ROUNDING = 1e-12
+# what ends the wait in a solved pool: 0 says that nothing does
+_DRAIN = {"open": "drain", "finite": "full_rate"}
 
 
 def forecast(
@@ -70,15 +82,16 @@ def forecast(
     >>> result
     <Forecast: 40 workers, open model: comfortable to 90, manageable to 140, watch to 170 users>
     """
+    require(scenario, edges)
     settings = _pool_settings(scenario, pool)
     counts = _user_counts(users)
-    if model not in ("open", "finite"):
+    if not isinstance(model, str) or model not in ("open", "finite"):
         raise InvalidInput([Problem("model", "must be open or finite", shown(model))])
     if scenario.workload.think_time is None:
         hint = "give the seconds between an answer and the next click"
         raise InvalidInput([Problem("workload.think_time", "is missing: it turns users into requests", hint=hint)])
     table = table_of(scenario)
-    edges = edges or Edges()
+    edges = Edges() if edges is None else edges
     workers = np.array([float(settings.max_children)])
     predictions = predictions_of(table, workers, counts, model=model, edges=edges)
     return Forecast(
@@ -89,6 +102,15 @@ def forecast(
         cautions=(*workload_cautions(scenario), *prediction_cautions(predictions, model=model)),
         assumptions=stated_assumptions(scenario),
     )
+
+
+def require(scenario: Scenario, edges: Edges | None) -> None:
+    """Refuse what is no scenario, or no edges, by name."""
+    if not isinstance(scenario, Scenario):
+        hint = "Scenario.from_toml(path) reads a file"
+        raise InvalidInput([Problem("scenario", "must be a Scenario", shown(scenario), hint)])
+    if edges is not None and not isinstance(edges, Edges):
+        raise InvalidInput([Problem("edges", "must be Edges", shown(edges))])
 
 
 def stated_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
@@ -110,16 +132,37 @@ def solve(table: Table, workers: Column, load: Column, model: ModelName) -> Pool
     cores, service = table["host.cpus"], table["workload.service_time"]
     work = np.nan_to_num(table["workload.cpu_time"], nan=0.0)
     if model == "open":
-        return open_pool(workers, cores, work, service, load)
-    # every request of a click is a customer of its own; halves are rounded up
-    population = np.maximum(np.floor(load * table["workload.requests_per_click"] + 0.5), 1.0)
-    return finite_pool(workers, cores, work, service, population, table["workload.think_time"])
+        pool = open_pool(workers, cores, work, service, load)
+    else:
+        # every request of a click is a customer of its own; halves are rounded up
+        population = np.maximum(np.floor(load * table["workload.requests_per_click"] + 0.5), 1.0)
+        pool = finite_pool(workers, cores, work, service, population, table["workload.think_time"])
+    return _within_connections(table, workers, pool, load, model)
 
 
-def rate_of(table: Table, users: Column) -> Column:
-    """Requests offered a second by users that never wait."""
-    click = table["workload.think_time"] + table["workload.service_time"]
-    return users * table["workload.requests_per_click"] / click
+def _within_connections(table: Table, workers: Column, pool: Pool, load: Column, model: ModelName) -> Pool:
+    """Cap what the pool completes at what the database connections allow.
+
+    Where they are the bottleneck every worker ends up holding a request that waits for one. The mean response
+    then follows from the laws alone (endless for a stream, N/X - Z for N users); its distribution is not known.
+    """
+    each = table["workload.database_time"] * table["worker.database_connections"]
+    most = database.available(table) / each
+    short = pool["throughput"] > most
+    if not short.any():
+        return pool
+    users = load * table["workload.requests_per_click"] if model == "finite" else np.inf
+    present = users - most * np.nan_to_num(table["workload.think_time"])
+    busy = np.minimum(workers, present)
+    capped = {
+        "throughput": most,
+        "busy": busy,
+        "wait_probability": np.ones(workers.shape),
+        "waiting_time": (present - busy) / most,
+        "hold": busy / most,
+        _DRAIN[model]: np.zeros(workers.shape),
+    }
+    return pool | {name: np.where(short, column, pool[name]) for name, column in capped.items()}
 
 
 @np.errstate(all="ignore")
@@ -132,12 +175,7 @@ def judge(table: Table, workers: Column, pool: Pool, edges: Edges) -> dict[str, 
     connected = throughput * table["workload.database_time"] * table["worker.database_connections"]
     connections = connected / database.available(table)
     slowdown = response / table["workload.service_time"] - 1.0
-    target, percentile = table["objective.response_time"], table["objective.percentile"]
-    met = np.ones(workers.shape, dtype=bool)
-    timed = np.flatnonzero(np.isfinite(target))
-    if timed.size:
-        tail = response_tail(target[timed], {name: column[timed] for name, column in pool.items()})
-        met[timed] = np.log(tail) <= np.log1p(-percentile[timed]) + _ROUNDING
+    met = demand.response_kept(table, pool)
     busiest = np.fmax(np.fmax(utilization, cpu), connections)
     return {
         "utilization": utilization,
@@ -145,7 +183,7 @@ def judge(table: Table, workers: Column, pool: Pool, edges: Edges) -> dict[str, 
         "database_utilization": connections,
         "response_time": response,
         "slowdown": slowdown,
-        "objective_met": np.where(np.isfinite(target), met, np.nan),
+        "objective_met": np.where(np.isfinite(table["objective.response_time"]), met, np.nan),
         "severity": severity(busiest, slowdown, met, edges).astype(np.float64),
     }
 
@@ -257,13 +295,20 @@ def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName =
             f"at {who} more is asked than the pool can complete: the queue grows without bound, so times "
             "have no finite value, until users leave or the backlog is full"
         )
+    held_up = [p for p in predictions if (p.database_utilization or 0.0) >= 1 - ROUNDING]
+    if held_up:
+        cautions.append(
+            f"the database connections complete at most {format_rate(held_up[0].throughput)}, less than is asked: "
+            "every worker ends up waiting for one; more workers only wait for the same connections"
+        )
     steep = [p for p in predictions if p.response_time is not None and p.utilization > _MISLEADING]
     if steep and model == "open":
-        worst = max(steep, key=lambda p: p.utilization)
+        worst = max(p.utilization for p in steep)
+        longer = 0.01 / (1 - worst) if worst < 1 else np.inf
+        wait = f"makes the wait at least {format_fraction(longer)} longer" if longer < 1 else "saturates the pool"
         cautions.append(
-            f"above {format_fraction(_MISLEADING)} utilization a single figure misleads: at "
-            f"{format_fraction(worst.utilization)}, 1 % more service time or load makes the wait at least "
-            f"{format_fraction(0.01 / (1 - worst.utilization))} longer"
+            f"above {format_fraction(_MISLEADING)} utilization a single figure misleads: at {format_fraction(worst)}, "
+            f"1 % more service time or load {wait}"
         )
     return tuple(cautions)
 
@@ -285,8 +330,10 @@ def _user_counts(users: Iterable[int]) -> list[int]:
         raise InvalidInput([Problem("users", "must be a list of whole numbers", shown(users))])
     counts = [_whole(value, "users", "must be whole numbers from 1 to 10^9") for value in users]
     wrong = [value for value in counts if not 1 <= value <= _MOST_USERS]
-    if wrong or not counts:
-        raise InvalidInput([Problem("users", "must be whole numbers from 1 to 10^9", shown(wrong or "none"))])
+    if wrong:
+        raise InvalidInput([Problem("users", "must be whole numbers from 1 to 10^9", shown(wrong))])
+    if not counts:
+        raise InvalidInput([Problem("users", "must be at least one number of users")])
     return counts
 
 

@@ -25,7 +25,7 @@ from capacity.prediction import (
     USERS,
     prediction_cautions,
     predictions_of,
-    rate_of,
+    require,
     stated_assumptions,
     user_bands,
     workload_cautions,
@@ -68,7 +68,8 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendati
     >>> pool.max_children, pool.start_servers, pool.min_spare_servers, pool.max_spare_servers
     (40, 8, 4, 16)
     """
-    edges = edges or Edges()
+    require(scenario, edges)
+    edges = Edges() if edges is None else edges
     table = table_of(scenario)
     decision = decide(table)
     row = {name: float(column[0]) for name, column in decision.items()}
@@ -226,7 +227,7 @@ def _predictions(
         return predictions_of(table, workers, (), arrival_rate=rate, model="open", edges=edges)
     expected = scenario.workload.users
     if expected is None and not np.isnan(rate):
-        expected = max(1, round(rate / float(rate_of(table, np.ones(1))[0])))
+        expected = max(1, round(rate / float(demand.rate_of(table, np.ones(1))[0])))
     return predictions_of(table, workers, users_around(expected), model="open", edges=edges)
 
 
@@ -254,4 +255,5 @@ def _count(workers: float) -> int | None:
 
 
 def _shortfall(row: dict[str, float]) -> int | None:
-    return 0 if row["feasible"] else _count(row["needed"] - row["cap"])
+    needed = 1.0 if np.isnan(row["needed"]) else row["needed"]  # without a load, FPM still wants one worker
+    return 0 if row["feasible"] else _count(needed - row["cap"])

@@ -114,7 +114,7 @@ class Scenario(InputModel):
     objective: Objective = Field(Objective(), description="what the pool has to achieve")
     pool: PoolSettings | None = Field(None, description="the pool as it is today")
     headroom: float = Field(
-        1.25, ge=1, description="factor on the expected load", examples=[1.25], json_schema_extra=PURE
+        1.25, ge=1, le=1000, description="factor on the expected load", examples=[1.25], json_schema_extra=PURE
     )
     spares: Literal["proportional"] = Field("proportional", description="how start and spare servers are chosen")
     process_manager: Literal["keep", "auto"] = Field("keep", description="whether today's process manager stays")
@@ -123,7 +123,12 @@ class Scenario(InputModel):
     )
     pools_on_host: Count = Field(1, ge=1, description="FPM pools on the host", examples=[1], json_schema_extra=PURE)
     web_server_timeout: float = Field(
-        60, gt=0, description="how long the web server waits for an answer", examples=["60s"], json_schema_extra=SECONDS
+        60,
+        gt=0,
+        le=1e6,
+        description="how long the web server waits for an answer",
+        examples=["60s"],
+        json_schema_extra=SECONDS,
     )
     sources: dict[str, Source] = Field(default_factory=dict, description="where each value comes from")
 

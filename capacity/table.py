@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Column: TypeAlias = NDArray[np.float64]
 Table: TypeAlias = Mapping[str, Column]
 
+ROUNDING = 1e-12
+"""Slack for a value computed as exactly its limit, which must then meet it; far below any meaning."""
+
 _POLICY = ("headroom", "process_max", "pools_on_host", "web_server_timeout")
 
 

@@ -104,5 +104,6 @@ def test_scaling_out_is_named_for_the_users_that_overload_it():
     # 200 users x 0.2 erlang / 0.8 = 50 workers of 64 MiB
     assert "200 users need 50 workers" in steps
     assert "3.12 GiB" in steps
+    assert "2 such hosts" in steps  # 40 erlang; 40 workers carry 32 at 80 %
     for remedy in ("OPcache", "database indexes", "Redis sessions", "load balancer"):
         assert remedy in steps

@@ -17,6 +17,7 @@ from capacity.cli.forecast import forecast
 from capacity.cli.recommend import recommend
 from capacity.cli.schema import schema
 from capacity.errors import CapacityError, InvalidInput, UnreadableFile
+from capacity.units import shortened
 
 __all__ = ["capacity", "main"]
 
@@ -44,6 +45,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         return capacity.main(args=arguments, prog_name="capacity", standalone_mode=False) or 0
     except click.ClickException as error:
+        if max(map(len, error.message.splitlines()), default=0) > 300:  # a value that click quotes whole
+            error.message = shortened(error.message, 300)  # type: ignore[misc]
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):

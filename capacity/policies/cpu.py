@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from capacity.queueing.search import Rows, least_count
 from capacity.queueing.shared_pool import inner_throughput
 from capacity.scenario import Scenario
-from capacity.table import Column, Table
+from capacity.table import ROUNDING, Column, Table
 from capacity.units import format_rate, format_seconds
 
 FORMULA = "least workers whose throughput X(c) reaches 99 % of cores / cpu_time"
@@ -17,13 +17,13 @@ INPUTS = ("host.cpus", "workload.cpu_time", "workload.service_time")
 # The last percent of a curve that only approaches its limit would cost about as many workers as the first 99:
 # they would move waiting from the accept queue into the script, where it holds memory and a connection.
 KNEE = 0.99
-_ROUNDING = 1e-12
 
 
+@np.errstate(all="ignore")
 def limit(table: Table) -> Column:
     """Least c with X(c) >= 0.99 cores / cpu_time; inf where cpu_time is unknown or 0."""
     cores, cpu, service = table["host.cpus"], table["workload.cpu_time"], table["workload.service_time"]
-    target = KNEE * cores / cpu * (1.0 - _ROUNDING)
+    target = KNEE * cores / cpu * (1.0 - ROUNDING)
 
     def meets(c: Column, rows: Rows) -> NDArray[np.bool_]:
         return inner_throughput(c, cores[rows], cpu[rows], service[rows]) >= target[rows]

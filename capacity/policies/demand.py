@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from capacity.policies import cpu, database
 from capacity.pool import MOST_PROCESSES
 from capacity.queueing.search import Rows, least_count
-from capacity.queueing.shared_pool import open_pool, response_tail
+from capacity.queueing.shared_pool import Pool, open_pool, response_tail
 from capacity.scenario import Scenario
-from capacity.table import Column, Table
+from capacity.table import ROUNDING, Column, Table, take
 from capacity.units import format_fraction, format_rate, format_seconds
 
 FORMULA = "least workers that meet the objective at headroom times the expected load"
@@ -25,17 +25,35 @@ INPUTS = (
     "objective.response_time",
 )
 
-# A utilization computed as exactly the objective must meet it: slack for rounding, far below any meaning.
-_ROUNDING = 1e-12
+
+# Beyond so many workers above the load, more of them hardly change the response any more.
+_ONE_BY_ONE = 500.0
+
+
+def rate_of(table: Table, users: Column) -> Column:
+    """Requests a second of users that never wait: users requests_per_click / (think time + service time)."""
+    click = table["workload.think_time"] + table["workload.service_time"]
+    return users * table["workload.requests_per_click"] / click
 
 
 def expected_rate(table: Table) -> Column:
-    """Requests offered a second: given, or users requests_per_click / (think time + service time); else NaN."""
-    click = table["workload.think_time"] + table["workload.service_time"]
-    by_users = table["workload.users"] * table["workload.requests_per_click"] / click
+    """Requests offered a second, as given or by the expected users; NaN where neither is given."""
+    by_users = rate_of(table, table["workload.users"])
     return np.where(np.isnan(table["workload.arrival_rate"]), by_users, table["workload.arrival_rate"])
 
 
+def response_kept(table: Table, pool: Pool) -> NDArray[np.bool_]:
+    """Whether solved pools keep the response-time objective; True where none is set."""
+    target, percentile = table["objective.response_time"], table["objective.percentile"]
+    kept = np.ones(target.shape, dtype=bool)
+    rows = np.flatnonzero(np.isfinite(target))
+    if rows.size:
+        tail = response_tail(target[rows], {name: column[rows] for name, column in pool.items()})
+        kept[rows] = np.log(tail) <= np.log1p(-percentile[rows]) + ROUNDING
+    return kept
+
+
+@np.errstate(all="ignore")
 def least_workers(table: Table, arrival_rate: Column) -> Column:
     """Least workers that keep the objective at a request rate.
 
@@ -43,34 +61,35 @@ def least_workers(table: Table, arrival_rate: Column) -> Column:
     time, where one is set, within its quantile. Cores and connections do not depend on the workers: where
     they are too busy no number of workers helps (inf). NaN where the rate is.
     """
-    c_load = {name: table[f"workload.{name}"] for name in ("service_time", "cpu_time", "database_time")}
-    cores, busiest = table["host.cpus"], table["objective.max_utilization"] * (1.0 + _ROUNDING)
+    service, cores = table["workload.service_time"], table["host.cpus"]
+    busiest = table["objective.max_utilization"] * (1.0 + ROUNDING)
     target, percentile = table["objective.response_time"], table["objective.percentile"]
-    work = np.nan_to_num(c_load["cpu_time"], nan=0.0)
-    connected = arrival_rate * c_load["database_time"] * table["worker.database_connections"]
+    work = np.nan_to_num(table["workload.cpu_time"], nan=0.0)
+    connected = arrival_rate * table["workload.database_time"] * table["worker.database_connections"]
     elsewhere = (arrival_rate * work > busiest * cores) | (connected > busiest * database.available(table))
-    elsewhere |= np.log1p(-percentile) * c_load["service_time"] < -target * (1.0 + _ROUNDING)
-    elsewhere |= arrival_rate * c_load["service_time"] > MOST_PROCESSES
-    hopeless = elsewhere | np.isnan(arrival_rate)
+    elsewhere |= -np.log1p(-percentile) * service > target * (1.0 + ROUNDING)  # service alone takes too long
+    elsewhere |= arrival_rate * service > MOST_PROCESSES
     most = 2.0 * cpu.limit(table) + 16.0  # beyond twice the knee X(c), and so everything, stays as it is
 
-    def meets(c: Column, rows: Rows) -> NDArray[np.bool_]:
-        c = np.minimum(c, most[rows])
-        pool = open_pool(c, cores[rows], work[rows], c_load["service_time"][rows], arrival_rate[rows])
+    def kept(c: Column, rows: Rows) -> NDArray[np.bool_]:
+        pool = open_pool(c, cores[rows], work[rows], service[rows], arrival_rate[rows])
         met = (pool["busy"] <= busiest[rows] * c) & (pool["drain"] > 0)
-        timed = np.flatnonzero(met & np.isfinite(target[rows]))
-        if timed.size:
-            part = {name: column[timed] for name, column in pool.items()}
-            tail = response_tail(target[rows][timed], part)
-            met[timed] = np.log(tail) <= np.log1p(-percentile[rows][timed]) + _ROUNDING
-        # past the end of what can change, stop the search: whatever is not met there is not met at all
-        return met | (c >= most[rows])
+        met[met] &= response_kept(take(table, rows[met]), {name: column[met] for name, column in pool.items()})
+        return met
 
-    load = np.where(hopeless, np.nan, arrival_rate * c_load["service_time"])
+    def meets(c: Column, rows: Rows) -> NDArray[np.bool_]:
+        # past the end of what can change, stop the search: whatever is not met there is not met at all
+        return kept(np.minimum(c, most[rows]), rows) | (c >= most[rows])
+
+    load = np.where(elsewhere, np.nan, arrival_rate * service)
     below = np.maximum(np.floor(load) - 1.0, 0.0)
-    with np.errstate(all="ignore"):
-        least = least_count(meets, below, np.sqrt(np.nan_to_num(load, nan=0.0)) + 2.0)
+    least = least_count(meets, below, np.sqrt(np.nan_to_num(load, nan=0.0)) + 2.0)
     least = np.where(least >= most, np.inf, least)
+    # where workers share cores the quantile may fall and rise again, and doubling can step over those that meet
+    for row in np.flatnonzero(np.isinf(least) & np.isfinite(below) & np.isfinite(target)):
+        counts = np.arange(below[row] + 1.0, min(most[row], below[row] + _ONE_BY_ONE))
+        met = kept(counts, np.full(counts.size, row))
+        least[row] = counts[np.argmax(met)] if met.any() else np.inf
     return np.where(np.isnan(arrival_rate), np.nan, np.where(elsewhere, np.inf, least))
 
 

@@ -62,8 +62,9 @@ def explain(chosen: str, preferred: str, *, known: bool, min_spare: int | None, 
         kept = "kept as it is today" if known else "as PHP-FPM is shipped, since nothing says what runs today"
         reason = f"{kept}; {preferred} would be better: {reason}"
     if chosen == "dynamic" and min_spare is not None:
+        workers = "1 worker" if min_spare == 1 else f"{min_spare} workers"
         reason += (
-            f". A dynamic pool grows by at most {min_spare} workers a second (its min_spare_servers) and never looks "
-            "at its queue, so a sudden rush waits for forks"
+            f". A dynamic pool grows by at most {workers} a second (its min_spare_servers) and never looks at its "
+            "queue, so a sudden rush waits for forks"
         )
     return Choice(setting="pm", value=chosen, reason=reason)

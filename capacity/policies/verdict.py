@@ -8,12 +8,12 @@ from typing import Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from capacity.errors import InvalidInput, Problem
 from capacity.results import Verdict
-from capacity.table import Column
+from capacity.table import ROUNDING, Column
+from capacity.units import shown
 
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
-
-_ROUNDING = 1e-12  # a utilization that is exactly an edge is inside it, whatever the last bit says
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,17 @@ class Edges:
     utilization: tuple[float, float, float] = (0.45, 0.70, 0.85)
     slowdown: tuple[float, float, float] = (0.05, 0.25, 1.0)
 
+    def __post_init__(self) -> None:
+        for name in ("utilization", "slowdown"):
+            edges = getattr(self, name)
+            try:
+                rising = len(edges) == 3 and 0 < edges[0] < edges[1] < edges[2] < np.inf
+            except TypeError:
+                rising = False
+            if not rising:
+                rule = "must be three rising numbers above 0"
+                raise InvalidInput([Problem(f"edges.{name}", rule, shown(edges), "such as (0.45, 0.70, 0.85)")])
+
 
 def severity(
     utilization: Column, slowdown: Column, objective_met: NDArray[np.bool_], edges: Edges | None = None
@@ -47,7 +58,7 @@ def severity(
     ['comfortable', 'watch']
     """
     edges = edges or Edges()
-    slack = 1.0 + _ROUNDING
+    slack = 1.0 + ROUNDING
     by_load = np.searchsorted(np.array(edges.utilization) * slack, utilization)
     by_time = np.searchsorted(np.array(edges.slowdown) * slack, np.nan_to_num(slowdown, nan=np.inf))
     return np.maximum(np.maximum(by_load, by_time), np.where(objective_met, 0, VERDICTS.index("watch")))

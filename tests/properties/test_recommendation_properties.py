@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,8 +23,6 @@ from capacity.prediction import largest_users
 from capacity.table import repeat, table_of
 
 MIB, TIB = 2**20, 2**40
-
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 steady = settings(
     derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], database=None
