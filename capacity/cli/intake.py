@@ -147,7 +147,8 @@ def _from_host(tables: dict[str, dict[str, Any]], origins: dict[str, str], pool_
         table, _, name = field.partition(".")
         tables.setdefault(table, {})[name] = value.value
         bound = ", an upper bound" if value.upper_bound else ""
-        samples = f", {value.source.samples} samples" if value.source.samples else ""
+        count = value.source.samples
+        samples = f", {count} sample{'s' if count > 1 else ''}" if count else ""
         origins[field] = f"{value.source.source}{samples}{bound}"
     return list(measured.notes)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["format_option", "output_option", "render_table", "write"]
 
 # A piped table must not depend on the terminal it came from.
-_PIPED_WIDTH = 110
+_PIPED_WIDTH = 116
 _LEAST_WIDTH = 80
 
 output_option = click.option(

@@ -14,8 +14,8 @@ from capacity.units import format_rate, format_seconds
 FORMULA = "least workers whose throughput X(c) reaches 99 % of cores / cpu_time"
 INPUTS = ("host.cpus", "workload.cpu_time", "workload.service_time")
 
-# The last percent of a curve that only approaches its limit would cost about as many workers as the first 99:
-# they would move waiting from the accept queue into the script, where it holds memory and a connection.
+# The curve only approaches its limit. Another 0.99 % would take 14 to 38 % more workers (13 to 18, 61 to 74, 175 to
+# 199), which move waiting from the accept queue into the script, where it holds memory and a connection.
 KNEE = 0.99
 
 
