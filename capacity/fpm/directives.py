@@ -18,11 +18,13 @@ from capacity.pool import PoolSettings
 __all__ = [
     "ARRAY_DIRECTIVES",
     "GLOBAL_DIRECTIVES",
+    "KINDS",
     "MANAGERS",
     "POOL_DIRECTIVES",
     "SIZING",
     "Directive",
     "Note",
+    "complaint",
     "convert",
     "render",
 ]
@@ -84,6 +86,24 @@ ARRAY_DIRECTIVES: frozenset[str] = frozenset(
     for name in ("env", "php_value", "php_admin_value", "php_flag", "php_admin_flag", "access.suppress_path")
 )
 
+_INTEGERS = (
+    "emergency_restart_threshold log_limit process.max process.priority rlimit_files request_slowlog_trace_depth"
+)
+_TIMES = "emergency_restart_interval process_control_timeout systemd_interval request_slowlog_timeout"
+KINDS: Mapping[str, str] = {
+    **dict.fromkeys(_INTEGERS.split(), "integer"),
+    **dict.fromkeys(_TIMES.split(), "time"),
+    **{directive.name: directive.kind for directive in SIZING},
+}
+"""How FPM converts a directive; the others are text or words."""
+_BOOLEANS = """
+    request_terminate_timeout_track_finished catch_workers_output decorate_workers_output clear_env
+    process.dumpable daemonize log_buffering php_flag php_admin_flag"""
+_WORDS = {
+    **dict.fromkeys(_BOOLEANS.split(), ("(?-i:1|yes|true|on|0|no|none|false|off|)", "invalid boolean value")),
+    "log_level": ("debug|notice|warn(ing)?|error|alert", "invalid value for 'log_level'"),
+    "syslog.facility": ("auth(priv)?|cron|daemon|ftp|kern|lpr|mail|news|syslog|user|uucp|local[0-7]", "invalid value"),
+}
 MANAGERS = ("static", "dynamic", "ondemand")
 _PER_LETTER = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONG_MAX = 2**63 - 1
@@ -98,6 +118,64 @@ class Note(NamedTuple):
     code: str
     directive: str
     message: str
+
+
+def complaint(name: str, text: str, *, is_global: bool) -> str | None:
+    """FPM's words for a directive it does not know or whose text it cannot convert (PHP 8.2 on Linux).
+
+    Parameters
+    ----------
+    name : str
+        As in ``PoolFile.pools``: lower case, keys as written.
+    text : str
+    is_global : bool
+        Whether it stands in ``[global]``.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> complaint("pm.max_children", "5M", is_global=False)
+    "unable to parse value for entry 'pm.max_children': is not a valid number (greater or equal than zero)"
+    """
+    array, bracket, key = name.partition("[")
+    if bracket and is_global:
+        return "Array are not allowed in the global section"
+    if f"{array}{bracket}]" not in ARRAY_DIRECTIVES if bracket else name not in _known(is_global):
+        return f"unknown {'directive' if bracket else 'entry'} '{array}'"
+    if array == "access.suppress_path" and key != "]":
+        return "Keys provided to field 'access.suppress_path' are ignored"
+    if array == "access.suppress_path" and not text.startswith("/"):
+        return "Values provided to field 'access.suppress_path' must begin with '/'"
+    fault = _fault(array, text)
+    if fault is None:
+        return None
+    return (
+        f"error while parsing '{name}' : {fault}" if bracket else f"unable to parse value for entry '{name}': {fault}"
+    )
+
+
+def _known(is_global: bool) -> frozenset[str]:
+    return GLOBAL_DIRECTIVES if is_global else POOL_DIRECTIVES - {"listen.setfib"}  # which is for FreeBSD
+
+
+def _fault(name: str, text: str) -> str | None:
+    kind = KINDS.get(name, "")
+    if name in _WORDS:
+        words, fault = _WORDS[name]
+        return None if re.fullmatch(words, text, re.IGNORECASE) else fault
+    if kind == "pm" and text.lower() not in MANAGERS:
+        return "invalid process manager (static, dynamic or ondemand)"
+    if kind == "time" and (not text or text[-1] not in "0123456789smhd"):
+        return "unknown suffix used in time value" if text else "invalid time value"
+    if kind == "integer" or (name == "rlimit_core" and text.lower() != "unlimited"):
+        if re.fullmatch(r"-?[0-9]*", text) is None:
+            return "is not a valid number (greater or equal than zero)"
+        if name == "rlimit_core" and _atoi(text) < 0:
+            return "must be greater than zero or 'unlimited'"
+    return None
 
 
 def render(settings: PoolSettings, *, pool: str, comments: Sequence[str] = ()) -> str:

@@ -103,6 +103,8 @@ class _Scanner:
     pos: int = 0
     variables: list[str] = field(default_factory=list)
     remark: str = ""
+    last: str = ""  # of an expression: the operator or operand (x) before this place
+    depth: int = 0
 
     def statements(self) -> list[Statement]:
         found: list[Statement] = []
@@ -168,6 +170,7 @@ class _Scanner:
         parts: list[str] = []
         words: list[str] = []
         expression = False
+        self.last, self.depth = "", 0
         while True:
             space = _SPACE.match(self.text, self.pos)
             blank = space.group() if space else ""
@@ -180,15 +183,17 @@ class _Scanner:
                 parts.append(self._double_quoted())
                 self._skip_space()
                 words.append("")
+                self._operator("x")
                 continue
             if blank:
                 parts.append(blank)
                 self.pos = after
-            if nxt == "'" and parts and "'" not in self.text[after + 1 :]:
+            if nxt == "'" and parts and self.text.find("'", after + 1) < 0:
                 self.remark = "a single quote is never closed: FPM drops it and the rest of the line"
                 self.pos = len(self.text)
             elif nxt in "&|^~()!":
                 expression = True
+                self._operator(nxt)
                 self.pos += 1
             elif nxt == "=":
                 self._refuse("must not have = in an unquoted value", "put the value in double quotes")
@@ -196,6 +201,9 @@ class _Scanner:
                 piece, word = self._piece(_WORD)
                 parts.append(piece)
                 words.append(word)
+                self._operator("x")
+        if expression:
+            self._operator("")
         reserved = [word for word in words if word.lower() in _BOOLEAN]
         if reserved and not expression:
             if len(words) > 1:
@@ -205,6 +213,16 @@ class _Scanner:
                 )
             return _BOOLEAN[reserved[0].lower()], False
         return "".join(parts), expression
+
+    def _operator(self, new: str) -> None:
+        """Take an operator, an operand ``x`` or the end ("") if PHP's grammar has it here."""
+        operand = self.last in ("x", ")")
+        fits = {"x": self.last != ")", ")": operand and self.depth > 0, "": operand and self.depth == 0}
+        if not fits.get(new, operand == (new in "&|^")):
+            rule = f"must not have {new or 'its end'!r} here in an unquoted value"
+            self._refuse(rule, "put the value in double quotes")
+        self.depth += (new == "(") - (new == ")")
+        self.last = new
 
     def _piece(self, run: re.Pattern[str]) -> tuple[str, str]:
         """Read a single-quoted string, a variable or a run of plain text; the word is "" unless plain."""

@@ -99,6 +99,18 @@ class PoolFile:
     lines: tuple[Line, ...] = field(default=(), repr=False)
     places: Mapping[tuple[str, str], tuple[Place, ...]] = field(default_factory=dict, repr=False)
 
+    @property
+    def overridden(self) -> tuple[tuple[str, str, str], ...]:
+        """Section, directive and text of what a later line overrides: not in effect, but read by FPM all the same."""
+        sections = {"global": self.global_settings, **self.pools}
+        return tuple(
+            (section, name, place.statement.value)
+            for (section, name), places in self.places.items()
+            if name and len(places) > 1
+            for place in places
+            if place.statement.value != sections[section][name]
+        )
+
 
 def read_pools(
     data: bytes,
@@ -146,6 +158,11 @@ def read_pools(
         lines,
         MappingProxyType({key: tuple(places) for key, places in reader.places.items()}),
     )
+
+
+def folded(name: str) -> bytes:
+    """A pool's name as FPM compares it: ``strcasecmp``, so [WWW] opens www again but [É] is not [é]."""
+    return name.encode("utf-8", "backslashreplace").lower()
 
 
 @dataclass
@@ -200,11 +217,10 @@ class _Reader:
         return Line(number, raw, statements)
 
     def _open(self, name: str) -> None:
-        if name.lower() == "global":
+        if folded(name) == b"global":
             self.pool = None
             return
-        # strcasecmp: [WWW] opens www again.
-        self.pool = next((known for known in self.pools if known.lower() == name.lower()), name)
+        self.pool = next((known for known in self.pools if folded(known) == folded(name)), name)
         self.pools.setdefault(self.pool, {})
 
     def _set(self, statement: Statement, where: str) -> str:

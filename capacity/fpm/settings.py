@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from capacity.errors import InvalidInput, Problem
-from capacity.fpm.directives import MANAGERS, SIZING, Note, convert
+from capacity.fpm.directives import KINDS, MANAGERS, SIZING, Note, complaint, convert
 from capacity.pool import PoolSettings
 
-__all__ = ["Breach", "Examination", "examine", "pool_settings", "surprises"]
+__all__ = ["Breach", "Examination", "examine", "page_and_log_breaches", "pool_settings", "surprises"]
 
 _DEFAULTS = {"max_spawn_rate": 32, "process_idle_timeout": 10}  # absent is 0 to FPM, except for these two
 
@@ -185,7 +186,7 @@ def _breaches(values: Mapping[str, Any]) -> Iterator[Breach]:
         yield least_one("min_spare_servers", f"({least}) must be a positive value")
     if most < 1:
         yield least_one("max_spare_servers", f"({most}) must be a positive value")
-    if children >= 1 and least >= 1 and most >= 1:
+    if not (children < 1 or least < 1 or most < 1):  # of NaN neither is true
         yield from _spare_breaches(children, least, most, start)
     if rate < 1:
         yield least_one("max_spawn_rate", " must be a positive value")
@@ -220,9 +221,11 @@ def _normalise(found: Examination) -> None:
     if values.get("pm") == "dynamic" and values.get("start_servers", 0) <= 0 and not found.breaches:
         given = values.get("start_servers")
         least, most = values["min_spare_servers"], values["max_spare_servers"]
-        values["start_servers"] = least + (most - least) // 2
+        middle = least + (most - least) // 2
+        values["start_servers"] = middle
         what = "is not set" if given is None else f"= {given} counts as not set"
-        message = f"pm.start_servers {what}: FPM takes {values['start_servers']}"
+        takes = "what lies halfway between the spares" if math.isnan(middle) else middle
+        message = f"pm.start_servers {what}: FPM takes {takes}"
         notes.append(Note("start-default" if given is None else "start-not-set", "pm.start_servers", message))
     if values.get("max_requests", 0) < 0:
         message = f"pm.max_requests = {values['max_requests']} is never reached: the same as 0, no limit"
@@ -233,3 +236,55 @@ def _normalise(found: Examination) -> None:
         message = f"listen.backlog = {values['listen_backlog']} is the same as -1, the system's largest"
         notes.append(Note("negative", "listen.backlog", message))
         values["listen_backlog"] = -1
+
+
+_PAGE = re.compile(r"[A-Za-z0-9/_.~-]+")
+
+
+def page_and_log_breaches(texts: Mapping[str, str], terminate: float) -> Iterator[Breach]:
+    """Check the status page, the ping page and the slow log of one pool, in FPM's order.
+
+    Parameters
+    ----------
+    texts : mapping of str to str
+        The pool's directives, names in lower case.
+    terminate : float
+        Its request_terminate_timeout [s] as FPM converts it; NaN if unknown.
+
+    Yields
+    ------
+    Breach
+    """
+    for what, name in (("status", "pm.status_path"), ("ping", "ping.path")):
+        path = texts.get(name, "")
+        if not path or "${" in path:
+            continue
+        shown = repr(path)
+        if not path.startswith("/"):
+            rule, said = "must start with /", "must start with a '/'"
+        elif len(path) < 2 and (what == "ping" or "pm.status_listen" not in texts):
+            rule, said = "must be longer than /", "is not long enough"
+        elif _PAGE.fullmatch(path) is None:
+            rule = "must hold nothing but letters, digits and / _ - . ~"
+            said = "must contain only the following characters '[alphanum]/_-.~'"
+        else:
+            continue
+        yield Breach(f"{what}-path", Problem(name, rule, shown), f"the {what} path '{path}' {said}")
+    if texts.get("ping.path") and texts.get("ping.response") == "":
+        problem = Problem("ping.response", "must not be empty", "''", "an unquoted off or no is empty to FPM")
+        yield Breach("ping-response", problem, "the ping response page '' is not long enough")
+    for name in ("request_slowlog_timeout", "request_slowlog_trace_depth"):
+        text = texts.get(name, "0")
+        if complaint(name, text, is_global=False) or "${" in text:
+            continue
+        value = int(convert(KINDS[name], name, text, []))
+        if value and not texts.get("slowlog"):
+            problem = Problem("slowlog", "must be set", "nothing", f"{name} = {text} needs a file to write to")
+            yield Breach("slowlog-missing", problem, f"'slowlog' must be specified for use with '{name}'")
+        elif name == "request_slowlog_timeout" and value and terminate and value > terminate:
+            problem = Problem(name, f"must be at most request_terminate_timeout = {terminate} s", f"{value} s")
+            said = f"'{name}' ({value}) can't be greater than 'request_terminate_timeout' ({terminate})"
+            yield Breach("slowlog-above-terminate", problem, said)
+        elif name == "request_slowlog_trace_depth" and value < 0:
+            said = f"'{name}' ({value}) must be a positive value"
+            yield Breach("trace-depth", Problem(name, "must not be negative", str(value)), said)
