@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from capacity.policies import cpu, demand, process_manager
+from capacity.policies.verdict import Edges
+from capacity.prediction import predictions_of
 from capacity.results import Prediction
 from capacity.scenario import Scenario
 from capacity.table import Table
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
 
 __all__ = ["cautions", "more_workers", "next_steps"]
+
+_SMALL_POOL = 8  # from so many workers above the objective on, slowdown no longer exceeds what utilization shows
 
 
 def more_workers(scenario: Scenario, row: Mapping[str, float], binding: str) -> tuple[bool | None, str]:
@@ -36,6 +40,11 @@ def more_workers(scenario: Scenario, row: Mapping[str, float], binding: str) -> 
                 f"{cores:g} cores give at {format_seconds(cpu_time)} of CPU a request; more workers only move the "
                 "waiting from the accept queue into the script"
             )
+    if math.isinf(row["needed"]):
+        return False, (
+            "no: at the expected load no number of workers meets the objective, since what takes too long is the "
+            "service itself or the database"
+        )
     if binding == "demand":
         return False, f"not needed: {workers:.0f} workers carry the expected load with headroom; more would stand idle"
     if cpu_time is None:
@@ -60,7 +69,7 @@ def next_steps(
         return ()
     workers = row["max_children"]
     rate = demand.rate_of(table, np.array([float(crowd)]))
-    needed = float(demand.least_workers(table, rate)[0])
+    needed = _enough(table, crowd, float(demand.least_workers(table, rate)[0]), workers)
     carried = goal * workers
     steps = []
     if math.isinf(needed):
@@ -89,6 +98,16 @@ def next_steps(
     if crowded > 1:
         steps.append(f"or {math.ceil(crowded)} such hosts behind a load balancer, with sessions in a shared store")
     return tuple(steps)
+
+
+def _enough(table: Table, users: int, needed: float, workers: float) -> float:
+    """Workers that meet the objective and are not overloaded: a few workers may be slow long before they are busy."""
+    needed = max(needed, workers + 1.0)
+    for count in np.arange(needed, needed + _SMALL_POOL) if math.isfinite(needed) else ():
+        verdict = predictions_of(table, np.array([count]), [users], model="open", edges=Edges())[0].verdict
+        if verdict != "overloaded":
+            return float(count)
+    return needed
 
 
 def cautions(scenario: Scenario, row: Mapping[str, float], binding: str) -> tuple[str, ...]:

@@ -133,6 +133,11 @@ def solve(table: Table, workers: Column, load: Column, model: ModelName) -> Pool
     work = np.nan_to_num(table["workload.cpu_time"], nan=0.0)
     if model == "open":
         pool = open_pool(workers, cores, work, service, load)
+        # a load that is exactly what the pool completes saturates it, whatever the last bit of the rate says
+        full = pool["drain"] + load
+        at_limit = np.abs(pool["drain"]) <= ROUNDING * full
+        endless = {"drain": 0.0, "waiting_time": np.inf, "wait_probability": 1.0}
+        pool |= {name: np.where(at_limit, value, pool[name]) for name, value in endless.items()}
     else:
         # every request of a click is a customer of its own; halves are rounded up
         population = np.maximum(np.floor(load * table["workload.requests_per_click"] + 0.5), 1.0)

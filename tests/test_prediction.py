@@ -80,6 +80,19 @@ def test_without_a_think_time_users_are_no_requests():
         forecast(scenario(think_time=None, arrival_rate=120), pool=40)
 
 
+@pytest.mark.parametrize("wrong", [None, 3, "scenario.toml", {}], ids=repr)
+def test_only_a_scenario_is_forecast(wrong):
+    with pytest.raises(InvalidInput, match="scenario must be a Scenario"):
+        forecast(wrong)
+
+
+def test_edges_that_are_none_are_refused():
+    with pytest.raises(InvalidInput, match="edges must be Edges"):
+        forecast(Scenario.example(), edges=(0.45, 0.7, 0.85))
+    with pytest.raises(InvalidInput, match=r"edges\.utilization must be three rising numbers"):
+        Edges(utilization=(0.9, 0.5, 0.2))
+
+
 def test_the_scenarios_own_pool_is_the_default():
     settings = PoolSettings(pm="static", max_children=20)
     assert forecast(Scenario.example()).pool == Scenario.example().pool
@@ -152,6 +165,20 @@ def test_database_connections_are_busy_as_long_as_requests_hold_them():
     assert prediction.database_utilization == pytest.approx(0.48, rel=1e-12)
 
 
+def test_connections_that_are_all_busy_end_the_throughput():
+    # 50 connections, 2 for 100 ms each request: 250/s, whatever 400 workers could do
+    case = scenario(connections=50, each=2, database_time=0.1)
+    endless = one(case, users=400, pool=400)
+    assert endless.throughput == pytest.approx(250, rel=1e-12)
+    assert endless.database_utilization == pytest.approx(1, rel=1e-12)
+    assert endless.response_time is None
+    assert endless.verdict == "overloaded"
+    people = one(case, users=400, pool=400, model="finite")
+    assert people.throughput == pytest.approx(250, rel=1e-12)
+    assert people.throughput * (people.response_time + 1) == pytest.approx(400, rel=1e-9)  # N = X (R + Z)
+    assert people.verdict == "overloaded"
+
+
 def test_the_busiest_resource_decides_the_verdict():
     relaxed = one(scenario(connections=50, each=2, database_time=0.1), users=150, pool=100)
     assert relaxed.utilization < 0.45
@@ -208,6 +235,18 @@ def test_known_people_never_make_an_endless_queue():
     result = forecast(scenario(), pool=20, users=[100, 1000, 10**6], model="finite")
     assert all(prediction.response_time is not None for prediction in result.predictions)
     assert not any("without bound" in caution for caution in result.cautions)
+
+
+@pytest.mark.parametrize(
+    ("service_time", "think_time", "workers", "users"),
+    [(0.05, 0.5, 10, 110), (0.75, 3, 4, 20), (0.375, 3, 4, 36), (0.13, 0, 4, 4), (0.25, 1, 40, 200)],
+)
+def test_a_load_of_exactly_the_workers_is_overloaded(service_time, think_time, workers, users):
+    # users S/(Z + S) = workers; in binary the product falls on either side of it
+    case = scenario(service_time=service_time, think_time=think_time)
+    result = forecast(case, pool=workers, users=[users])
+    assert result.predictions[0].verdict == "overloaded"
+    assert result.users_for("watch") < users
 
 
 def test_a_single_figure_close_to_saturation_carries_a_caution():

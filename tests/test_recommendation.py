@@ -7,7 +7,18 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from capacity import Edges, Host, Objective, PoolSettings, Recommendation, Scenario, Worker, Workload, recommend
+from capacity import (
+    Edges,
+    Host,
+    InvalidInput,
+    Objective,
+    PoolSettings,
+    Recommendation,
+    Scenario,
+    Worker,
+    Workload,
+    recommend,
+)
 from capacity.policies import memory
 from capacity.recommendation import LIMITS, decide, users_around
 from capacity.results import LimitName
@@ -204,6 +215,13 @@ def test_not_even_one_worker_still_gives_settings_that_fpm_starts_with():
     assert "pm." not in cautions
 
 
+def test_without_any_load_a_host_that_takes_no_worker_is_one_short():
+    result = recommend(scenario(worker={"memory": "8GiB"}))
+    assert not result.feasible
+    assert (result.pool.max_children, result.shortfall) == (1, 1)
+    assert any("needs 1 worker" in caution and "allows 0" in caution for caution in result.cautions)
+
+
 def test_a_response_time_below_the_service_itself_is_out_of_reach():
     result = recommend(site(host={"ram": "64GiB"}, objective={"response_time": 0.5}))
     assert not result.feasible
@@ -281,6 +299,14 @@ def test_whether_more_workers_help_is_unknown_without_cpu_time():
     result = recommend(site())
     assert result.more_workers_help is None
     assert "25 ms" in result.more_workers_reason  # 40 workers complete 160/s; 4 cores do only below 25 ms each
+
+
+@pytest.mark.parametrize("cpu_time", [0.25, 0.3007, 0.9999])
+def test_a_knee_that_is_exactly_99_percent_has_its_reason_too(cpu_time):
+    # 99 workers on 100 cores complete 99 %, give or take the last bit
+    result = recommend(scenario(host={"ram": "64GiB", "cpus": 100}, service_time=cpu_time, cpu_time=cpu_time))
+    assert (result.pool.max_children, binding(result)) == (99, "cpu")
+    assert result.more_workers_help is False
 
 
 # --- the process manager
@@ -461,6 +487,13 @@ def test_the_processor_has_its_own_next_steps():
     assert "26.7 ms" in steps
 
 
+def test_the_hosts_that_are_enough_are_enough_for_their_cores_too():
+    # 120/s x 100 ms are 12 cores: 15 at 80 %, so 4 hosts of 4, though 3 hosts of 15 workers would carry 30 erlang
+    steps = " ".join(recommend(site(cpu_time=0.1)).next_steps)
+    assert "15 cores" in steps
+    assert "4 such hosts" in steps
+
+
 def test_there_are_no_next_steps_where_nothing_is_overloaded():
     assert recommend(site(host={"ram": "64GiB"}, policy={"headroom": 2})).next_steps == ()
 
@@ -470,6 +503,12 @@ def test_sources_become_assumptions():
     (assumption,) = recommend(Scenario.from_mapping(tables)).assumptions
     assert (assumption.field, assumption.value) == ("worker.memory", 2**26)
     assert "smaps of 20 workers" in assumption.source
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "scenario.toml", {}], ids=repr)
+def test_only_a_scenario_is_recommended_for(wrong):
+    with pytest.raises(InvalidInput, match="scenario must be a Scenario"):
+        recommend(wrong)
 
 
 # --- tables

@@ -130,6 +130,10 @@ def _from_pool_file(
         tables.setdefault("policy", {})["process_max"] = int(most)
         tables.get("sources", {}).pop("policy.process_max", None)
         origins["policy.process_max"] = f"pool file {label}"
+    if len(names) > tables.get("policy", {}).get("pools_on_host", 1):
+        tables.setdefault("policy", {})["pools_on_host"] = len(names)
+        tables.get("sources", {}).pop("policy.pools_on_host", None)
+        origins["policy.pools_on_host"] = f"pool file {label}"
     return chosen, notes
 
 

@@ -34,8 +34,10 @@ def grace(service_time: float, patience: float) -> Choice:
     """process_control_timeout, a global setting: how long a reload lets requests at work finish."""
     slowest = -math.log1p(-_FINISH) * service_time
     seconds = min(max(math.ceil(slowest), _LEAST_GRACE), math.ceil(patience))
+    enough = f"lets 999 of 1000 finish ({format_seconds(slowest)} if service times are exponential)"
+    if slowest > seconds:
+        enough = "is as long as the web server waits for an answer; slower requests are lost either way"
     reason = (
-        f"goes into [global]: with FPM's default of 0 a reload kills the requests at work (502); {seconds} s lets "
-        f"999 of 1000 finish ({format_seconds(slowest)} if service times are exponential)"
+        f"goes into [global]: with FPM's default of 0 a reload kills the requests at work (502); {seconds} s {enough}"
     )
     return Choice(setting="process_control_timeout", value=seconds, reason=reason)

@@ -31,7 +31,8 @@ def recommendation_conf(result: Recommendation, *, pool: str = "www") -> str:
     request_terminate_timeout = 60s
     <BLANKLINE>
     """
-    comments = [f"{result.pool.max_children} workers: {result.binding} binds"]
+    workers = result.pool.max_children
+    comments = [f"{workers} worker{'' if workers == 1 else 's'}: {result.binding} binds"]
     if not result.feasible:
         comments.append("INFEASIBLE: the objective cannot be met; this is the most the host can carry")
     if result.bands:

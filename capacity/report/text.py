@@ -34,7 +34,7 @@ def recommendation_text(result: Recommendation, console: Console) -> RenderableT
     if result.bands:
         parts += ["", _bands(result, box)]
     if result.predictions:
-        title = f"With {result.pool.max_children} workers"
+        title = f"With {_workers(result.pool)}"
         parts += ["", _predictions(result.predictions, console, title=title)]
     parts += ["", _limits(result, box), "", _section("Would more workers help?", [result.more_workers_reason])]
     parts.append(_section("What more users would take", result.next_steps))
@@ -47,7 +47,7 @@ def recommendation_text(result: Recommendation, console: Console) -> RenderableT
 def forecast_text(result: Forecast, console: Console) -> RenderableType:
     """What numbers of users do to a pool."""
     box = box_for(console)
-    title = f"{result.pool.max_children} workers, {result.model} model: what numbers of users do to the pool"
+    title = f"{_workers(result.pool)}, {result.model} model: what numbers of users do to the pool"
     bands = Table(box=box, title="Most users", title_justify="left", title_style="bold")
     bands.add_column("verdict")
     bands.add_column("up to", justify="right")
@@ -68,7 +68,7 @@ def box_for(console: Console) -> Box:
 
 
 def _headline(result: Recommendation) -> RenderableType:
-    workers = f"{result.pool.max_children} workers"
+    workers = _workers(result.pool)
     binds = "the demand decides" if result.binding == "demand" else f"{result.binding} binds"
     if result.feasible:
         state = Text(f"{workers}: {binds}", style="bold green")
@@ -82,7 +82,11 @@ def _headline(result: Recommendation) -> RenderableType:
             else f"{result.needed} workers meet the objective, {result.shortfall} more than the host can carry"
         )
         state = Text(f"INFEASIBLE: {why}.", style="bold red")
-        state.append(f" {workers} are the most it can have: {binds}", style="default")
+        are = "is" if result.pool.max_children == 1 else "are"
+        most = f"{workers} {are} the most it can have"
+        if result.shortfall is not None and result.shortfall == (result.needed or 1):
+            most = "Not even one fits"
+        state.append(f" {most}: {binds}", style="default")
     return Padding(state, (0, 0, 1, 0))
 
 
@@ -111,7 +115,7 @@ def _bands(result: Recommendation, box: Box) -> Table:
     table = Table(box=box, title="Most users", title_justify="left", title_style="bold")
     table.add_column("verdict")
     if result.current:
-        table.add_column(f"today ({result.current.max_children} workers)", justify="right")
+        table.add_column(f"today ({_workers(result.current)})", justify="right")
     table.add_column(f"recommended ({result.pool.max_children})", justify="right", style="bold")
     today: Sequence[UserBand | None] = result.current_bands or [None] * len(result.bands)
     for band, before in zip(result.bands, today, strict=True):
@@ -183,6 +187,10 @@ def _section(title: str, lines: Iterable[str]) -> RenderableType:
 
 def _verdict(verdict: Verdict) -> Text:
     return Text(verdict, style=_COLOURS[verdict])
+
+
+def _workers(pool: PoolSettings) -> str:
+    return f"{pool.max_children} worker{'' if pool.max_children == 1 else 's'}"
 
 
 def _users(count: int | None) -> str:

@@ -352,6 +352,17 @@ def test_one_of_several_pools_is_chosen_by_name(tmp_path: Path, name: str) -> No
     assert ran.json["pool"]["pm"] == ran.json["current"]["pm"]
 
 
+def test_several_pools_of_a_file_share_the_host(tmp_path: Path, seen: list[Scenario]) -> None:
+    path = pool_file(tmp_path, TWO)
+    ran = run("recommend", "--no-measure", "--pool-file", path, "--pool", "app", "--format", "json")
+    assert ran.fields_assumed["policy.pools_on_host"] == 2
+    assert any("2 pools share this host" in caution for caution in ran.json["cautions"])
+    assert "only pool" not in ran.out
+    run("recommend", "--no-measure", "--pool-file", path, "--pool", "app", "--pools-on-host", "5")
+    run("recommend", "--no-measure", "--pool-file", pool_file(tmp_path))
+    assert [scenario.pools_on_host for scenario in seen] == [2, 5, 1]
+
+
 def test_the_only_pool_of_a_file_needs_no_name(tmp_path: Path) -> None:
     text = TWO.partition("[admin]")[0]
     ran = run("recommend", "--no-measure", "--pool-file", pool_file(tmp_path, text), "--format", "conf")

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from capacity import Scenario, forecast, recommend
+from capacity.report.conf import recommendation_conf
 from capacity.report.text import forecast_text, recommendation_text
 from capacity.results import Recommendation
 from capacity.scenario import CASE_STUDY
@@ -46,6 +47,7 @@ def row(text: str, first: str) -> list[str]:
     return next(line for line in cells if line[0] == first)
 
 
+ONE_SPARE = {"start_servers": 1, "min_spare_servers": 1, "max_spare_servers": 1}
 EXAMPLE = recommend(Scenario.example())
 
 
@@ -54,6 +56,15 @@ def test_the_first_line_says_how_many_workers_and_what_decides() -> None:
     assert first.startswith("40 workers: memory binds")
     assert f"{EXAMPLE.needed} meet the objective" in first
     assert f"{EXAMPLE.wanted} with headroom" in first
+
+
+def test_one_worker_is_not_workers() -> None:
+    lone = recommend(scenario(workload={"users": 1, "think_time": "60s"}, pool={"max_children": 1, **ONE_SPARE}))
+    text = shown(lone)
+    assert text.startswith("1 worker: the demand decides")
+    assert "today (1 worker)" in text
+    assert "With 1 worker\n" in re.sub(" +\n", "\n", text)
+    assert recommendation_conf(lone).startswith("; 1 worker: ")
 
 
 def test_where_demand_decides_the_first_line_says_so() -> None:
