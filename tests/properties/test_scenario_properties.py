@@ -3,14 +3,16 @@ from hypothesis import strategies as st
 
 from capacity.errors import InvalidInput, UnreadableFile
 from capacity.inputs import Host, Objective, Worker, Workload
-from capacity.pool import PoolSettings
+from capacity.pool import MOST_PROCESSES, PoolSettings
 from capacity.scenario import CASE_STUDY, Scenario
 from capacity.sources import Source
 
 COUNTS = st.integers(1, 2**31 - 1)
 TIMES = st.floats(0, 1e6)
 POSITIVE = st.floats(1e-9, 1e6)
+WORKERS = st.integers(1, MOST_PROCESSES)
 FRACTIONS = st.floats(0, 1, exclude_min=True, exclude_max=True)
+BUSY = st.floats(0.01, 1, exclude_max=True)
 
 
 def optional(values):
@@ -24,7 +26,7 @@ def hosts(draw):
     return Host(
         ram=ram,
         reserved=draw(st.integers(0, ram - 1)),
-        cpus=draw(POSITIVE),
+        cpus=draw(st.floats(1e-9, 65536)),
         database_connections=connections,
         database_connections_reserved=draw(st.integers(0, connections - 1)) if connections else 0,
     )
@@ -49,7 +51,7 @@ def workloads(draw):
 @st.composite
 def pools(draw):
     pm = draw(st.sampled_from(["static", "dynamic", "ondemand"]))
-    least, start, most, children = sorted(draw(st.tuples(COUNTS, COUNTS, COUNTS, COUNTS)))
+    least, start, most, children = sorted(draw(st.tuples(WORKERS, WORKERS, WORKERS, WORKERS)))
     return PoolSettings(
         pm=pm,
         max_children=children,
@@ -67,7 +69,7 @@ SCENARIOS = st.builds(
     host=hosts(),
     worker=st.builds(Worker, memory=st.integers(1, 2**53), shared_memory=st.integers(0, 2**53)),
     workload=workloads(),
-    objective=st.builds(Objective, response_time=optional(POSITIVE), percentile=FRACTIONS, max_utilization=FRACTIONS),
+    objective=st.builds(Objective, response_time=optional(POSITIVE), percentile=FRACTIONS, max_utilization=BUSY),
     pool=optional(pools()),
     headroom=st.floats(1, 100),
     spares=st.just("proportional"),
