@@ -13,9 +13,9 @@ from typing import NoReturn
 
 import click
 
-from capacity.cli.forecast import forecast
-from capacity.cli.recommend import recommend
-from capacity.cli.schema import schema
+from capacity.cli.forecast import forecast as forecast_command
+from capacity.cli.recommend import recommend as recommend_command
+from capacity.cli.schema import schema as schema_command
 from capacity.errors import CapacityError, InvalidInput, UnreadableFile
 from capacity.units import shortened
 
@@ -32,7 +32,7 @@ def capacity() -> None:
     """
 
 
-for command in (recommend, forecast, schema):
+for command in (recommend_command, forecast_command, schema_command):
     capacity.add_command(command)
 
 

@@ -13,7 +13,7 @@ WHAT = ("scenario", "recommendation", "forecast")
 @click.argument("what", type=click.Choice(WHAT), default="scenario")
 @output_option
 def schema(what: str, output: str | None) -> int:
-    """Print the JSON Schema of a scenario (the default), a recommendation or a forecast.
+    """Print the JSON Schema of an input or a result; by default, of a scenario.
 
     Every field with a dimension says its unit.
     """
