@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -22,15 +23,17 @@ def find_php_fpm() -> str | None:
     return next((found for name in NAMES if (found := shutil.which(name, path=path))), None)
 
 
+def missing(reason: str) -> NoReturn:
+    """Skip, or fail where the live tests must run."""
+    if os.environ.get("CAPACITY_REQUIRE_LIVE") == "1":
+        pytest.fail(f"{reason} (CAPACITY_REQUIRE_LIVE=1 makes this a failure)")
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def php_fpm() -> str:
     binary = find_php_fpm()
-    if binary is None:
-        reason = "php-fpm is not installed: apt-get install php8.2-fpm"
-        if os.environ.get("CAPACITY_REQUIRE_LIVE") == "1":
-            pytest.fail(f"{reason} (CAPACITY_REQUIRE_LIVE=1 makes this a failure)")
-        pytest.skip(reason)
-    return binary
+    return binary if binary is not None else missing("php-fpm is not installed: apt-get install php8.2-fpm")
 
 
 @dataclass
