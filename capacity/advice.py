@@ -119,7 +119,7 @@ def cautions(scenario: Scenario, row: Mapping[str, float], binding: str) -> tupl
             "infeasible: no number of workers meets the objective at the expected load"
             if math.isinf(needed)
             else f"infeasible: the objective needs {needed:.0f} workers, {binding} allows {row['cap']:.0f}; the "
-            "settings below are the most the host can carry"
+            "recommended settings are the most the host can carry"
         )
     if row["cap"] < 1:
         notes.append(
