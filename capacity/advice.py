@@ -122,9 +122,7 @@ def cautions(scenario: Scenario, row: Mapping[str, float], binding: str) -> tupl
             "recommended settings are the most the host can carry"
         )
     if row["cap"] < 1:
-        notes.append(
-            "not even one worker fits; pm.max_children is 1 because FPM accepts nothing less".replace("pm.", "")
-        )
+        notes.append("not even one worker fits; max_children is 1 because FPM accepts nothing less")
     if math.isnan(row["arrival_rate"]):
         notes.append("no users and no arrival rate are given: the pool is as large as its ceilings allow")
     elif scenario.workload.think_time is None:

@@ -177,8 +177,7 @@ def judge(table: Table, workers: Column, pool: Pool, edges: Edges) -> dict[str, 
     response = pool["waiting_time"] + pool["hold"]
     utilization = pool["busy"] / workers
     cpu = throughput * table["workload.cpu_time"] / table["host.cpus"]
-    connected = throughput * table["workload.database_time"] * table["worker.database_connections"]
-    connections = connected / database.available(table)
+    connections = database.busy_share(table, throughput)
     slowdown = response / table["workload.service_time"] - 1.0
     met = demand.response_kept(table, pool)
     busiest = np.fmax(np.fmax(utilization, cpu), connections)

@@ -43,7 +43,8 @@ def take_in(
     The host is measured only where nothing but the case study stands behind it: a scenario file means what
     it says.
     """
-    tables, origins, notes = _base(scenario)
+    tables, origins = _base(scenario)
+    notes: list[str] = []
     name = pool_name or "www"
     if pool_file is not None:
         name, more = _from_pool_file(tables, origins, pool_file, pool_name)
@@ -66,11 +67,11 @@ def take_in(
     return Intake(built, assumptions, name, tuple(notes))
 
 
-def _base(scenario: str | None) -> tuple[dict[str, dict[str, Any]], dict[str, str], list[str]]:
+def _base(scenario: str | None) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     if scenario is None:
         tables = {name: dict(table) for name, table in CASE_STUDY.items()}
         origins = {f"{table}.{field}": CASE_STUDY_SOURCE for table, fields in tables.items() for field in fields}
-        return tables, origins, []
+        return tables, origins
     if scenario == "-":
         if sys.stdin is None:
             message = "standard input: it is closed"
@@ -86,7 +87,7 @@ def _base(scenario: str | None) -> tuple[dict[str, dict[str, Any]], dict[str, st
             raise UnreadableFile(message) from None
     else:
         built = Scenario.from_toml(scenario)
-    return copy.deepcopy(built.to_mapping()), {}, []
+    return copy.deepcopy(built.to_mapping()), {}
 
 
 def _from_pool_file(

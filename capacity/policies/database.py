@@ -16,6 +16,11 @@ def available(table: Table) -> Column:
     return table["host.database_connections"] - table["host.database_connections_reserved"]
 
 
+def busy_share(table: Table, rate: Column) -> Column:
+    """Busy share of the connections when ``rate`` requests a second pass through; NaN where unknown."""
+    return rate * table["workload.database_time"] * table["worker.database_connections"] / available(table)
+
+
 def limit(table: Table) -> Column:
     """Workers that can all be connected at once; inf where the connections are unknown or none is needed."""
     each = table["worker.database_connections"]

@@ -65,8 +65,7 @@ def least_workers(table: Table, arrival_rate: Column) -> Column:
     busiest = table["objective.max_utilization"] * (1.0 + ROUNDING)
     target, percentile = table["objective.response_time"], table["objective.percentile"]
     work = np.nan_to_num(table["workload.cpu_time"], nan=0.0)
-    connected = arrival_rate * table["workload.database_time"] * table["worker.database_connections"]
-    elsewhere = (arrival_rate * work > busiest * cores) | (connected > busiest * database.available(table))
+    elsewhere = (arrival_rate * work > busiest * cores) | (database.busy_share(table, arrival_rate) > busiest)
     elsewhere |= -np.log1p(-percentile) * service > target * (1.0 + ROUNDING)  # service alone takes too long
     elsewhere |= arrival_rate * service > MOST_PROCESSES
     most = 2.0 * cpu.limit(table) + 16.0  # beyond twice the knee X(c), and so everything, stays as it is
