@@ -31,8 +31,8 @@ Quantity = Literal[
 
 TEXT: Final = b""
 """The pattern of a column that ends where the literal after it begins."""
-NUMBER: Final = rb"-?[0-9.]*+(?:nan|inf)?+"
-"""A number, or nothing, ``-`` or ``nan`` where there is none; what it is worth is decided when it is converted."""
+NUMBER: Final = rb"[-0-9.]*+"
+"""A number, or nothing or ``-`` where there is none; what it is worth is decided when it is converted."""
 
 LONGEST_LINE: Final = 1 << 16
 """Bytes; a longer line is noise. FPM itself writes at most 1024."""
@@ -70,7 +70,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class LineFormat:
-    """How to read the lines of one log.
+    r"""How to read the lines of one log.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class LineFormat:
     Examples
     --------
     >>> line = LineFormat("mine", [Column("route"), b" took ", Column("service_time", NUMBER, 0.001), b"ms"])
-    >>> line.strict.findall(b"/a took 250ms\\nnoise\\n")
+    >>> line.strict.findall(b"/a took 250ms\nnoise\n")
     [(b'/a', b'250', b''), (b'', b'', b'noise')]
     """
 
@@ -151,8 +151,10 @@ class LineFormat:
                 pieces.append(re.escape(part))
                 continue
             pattern = part.pattern
-            if isinstance(part, Column) and pattern == TEXT:
+            if pattern == TEXT:
                 pattern = _until(self.parts[index + 1 :], strict=strict)
+            elif pattern == NUMBER and not strict:
+                pattern += rb"(?:nan|inf)?+"
             grouped = isinstance(part, Column) and part.quantity is not None
             pieces.append(b"(" + pattern + b")" if grouped else pattern)
         return b"".join(pieces)
