@@ -132,7 +132,7 @@ def _column(letter: str, argument: str, name: str, whole: str) -> Column | Raw:
     if letter == "Q":
         return Raw(rb"\??+")
     if letter in "Rmnuoq":
-        return Column({"R": "client", "n": "pool"}.get(letter), TEXT)  # type: ignore[arg-type]
+        return Column("client" if letter == "R" else None, TEXT)
     return refuse("must have conversions that FPM knows")
 
 

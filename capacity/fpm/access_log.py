@@ -70,7 +70,7 @@ class Requests:
     memory : array or None
         Peak [byte].
     status : array or None
-    route, client, pool : sequence of bytes or None
+    route, client : sequence of bytes or None
         As written.
     """
 
@@ -85,7 +85,6 @@ class Requests:
     status: FloatArray | None = None
     route: Sequence[bytes] | None = None
     client: Sequence[bytes] | None = None
-    pool: Sequence[bytes] | None = None
 
 
 def read_access_log(
@@ -232,7 +231,7 @@ Converter = Callable[[Sequence[bytes]], FloatArray | Sequence[bytes]]
 
 
 def _converter(column: Column) -> Converter:
-    if column.quantity in {"route", "client", "pool"}:
+    if column.quantity in {"route", "client"}:
         return lambda texts: texts
     if column.time_format:
         read = clock(column.time_format)

@@ -26,7 +26,6 @@ Quantity = Literal[
     "status",
     "route",  # script, path or whole request line
     "client",
-    "pool",
 ]
 
 TEXT: Final = b""
