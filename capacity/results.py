@@ -15,6 +15,8 @@ from capacity.pool import PoolSettings
 __all__ = [
     "Assumption",
     "Choice",
+    "Comparison",
+    "Deviation",
     "Forecast",
     "Limit",
     "Prediction",
@@ -188,6 +190,36 @@ class Recommendation(Result):
             f"<Recommendation: {state}{self.pool.max_children} workers ({self.binding} binds): "
             f"{describe_bands(self.bands)}>"
         )
+
+
+class Deviation(Result):
+    """One quantity as it was predicted and as it was measured."""
+
+    quantity: Literal["service_time", "cpu_time", "worker_memory", "busy_workers", "queue_length"] = Field(
+        description="seconds, seconds, bytes, workers, requests"
+    )
+    predicted: float | None = Field(description="null: it grows without bound")
+    low: float | None = Field(description="lower end of the band")
+    high: float | None = Field(description="upper end of the band; null: none")
+    measured: float
+    measured_low: float | None = Field(description="lower end of the 90 % interval; null: unknown")
+    measured_high: float | None = Field(description="upper end of the 90 % interval; null: unknown")
+    beyond: bool = Field(description="whether the measured interval lies wholly outside the band")
+    meaning: str = Field(description="what to make of it; empty within the band")
+
+
+class Comparison(Result):
+    """A scenario held against the running pool."""
+
+    format_version: str = FORMAT_VERSION
+    workers: int = Field(description="workers of the running pool", json_schema_extra={"unit": "1"})
+    seconds: float = Field(description="length of the window", json_schema_extra={"unit": "s"})
+    deviations: tuple[Deviation, ...]
+    beyond: bool = Field(description="whether any of them is beyond its band")
+
+    def __repr__(self) -> str:
+        names = [deviation.quantity for deviation in self.deviations if deviation.beyond]
+        return f"<Comparison: {', '.join(names) + ' beyond the band' if names else 'within the band'}>"
 
 
 def describe_bands(bands: tuple[UserBand, ...]) -> str:

@@ -1,7 +1,7 @@
-"""The command line: ``capacity recommend``, ``forecast``, ``schema``.
+"""The command line: ``capacity recommend``, ``forecast``, ``measure``, ``schema``.
 
 Data goes to stdout, words to stderr. Exit codes: 0 done, 1 could not finish, 2 usage or invalid or unreadable
-input, 3 infeasible, 130 interrupted. No traceback ever reaches a user.
+input, 3 infeasible, 5 reality is beyond the prediction's band, 130 interrupted. No traceback ever reaches a user.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from capacity.cli.forecast import forecast as forecast_command
+from capacity.cli.measure import measure as measure_command
 from capacity.cli.recommend import recommend as recommend_command
 from capacity.cli.schema import schema as schema_command
 from capacity.errors import CapacityError, InvalidInput, UnreadableFile
@@ -32,7 +33,7 @@ def capacity() -> None:
     """
 
 
-for command in (recommend_command, forecast_command, schema_command):
+for command in (recommend_command, forecast_command, measure_command, schema_command):
     capacity.add_command(command)
 
 

@@ -15,7 +15,7 @@ from capacity.pool import PoolSettings
 from capacity.results import Choice, Forecast, Prediction, Recommendation, UserBand, Verdict
 from capacity.units import format_fraction, format_rate, format_seconds
 
-__all__ = ["forecast_text", "recommendation_text"]
+__all__ = ["box_for", "forecast_text", "recommendation_text", "section"]
 
 _COLOURS: dict[Verdict, str] = {
     "comfortable": "green",
@@ -36,11 +36,11 @@ def recommendation_text(result: Recommendation, console: Console) -> RenderableT
     if result.predictions:
         title = f"With {_workers(result.pool)}"
         parts += ["", _predictions(result.predictions, console, title=title)]
-    parts += ["", _limits(result, box), "", _section("Would more workers help?", [result.more_workers_reason])]
-    parts.append(_section("What more users would take", result.next_steps))
+    parts += ["", _limits(result, box), "", section("Would more workers help?", [result.more_workers_reason])]
+    parts.append(section("What more users would take", result.next_steps))
     reasons = [f"{_written(choice)}: {choice.reason}" for choice in result.choices]
-    parts += [_section("Why these settings", reasons), _rules(result, box), ""]
-    parts.append(_section("Keep in mind", result.cautions))
+    parts += [section("Why these settings", reasons), _rules(result, box), ""]
+    parts.append(section("Keep in mind", result.cautions))
     return Group(*parts)
 
 
@@ -58,7 +58,7 @@ def forecast_text(result: Forecast, console: Console) -> RenderableType:
         "",
         bands,
         "",
-        _section("Keep in mind", result.cautions),
+        section("Keep in mind", result.cautions),
     )
 
 
@@ -175,7 +175,8 @@ def _rules(result: Recommendation, box: Box) -> Table:
     return table
 
 
-def _section(title: str, lines: Iterable[str]) -> RenderableType:
+def section(title: str, lines: Iterable[str]) -> RenderableType:
+    """Give a heading and a list; nothing where the list is empty."""
     lines = list(lines)
     if not lines:
         return Group()

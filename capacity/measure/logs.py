@@ -1,0 +1,157 @@
+"""Access logs on disk: opened, recognised and summed up, plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import stat
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from capacity.errors import UnreadableFile
+from capacity.fpm.access_log import read_access_log, sample_lines
+from capacity.fpm.log_line import LineFormat
+from capacity.fpm.recognition import recognise
+from capacity.fpm.traffic import Traffic, TrafficTally
+from capacity.units import shown
+
+__all__ = ["LogReading", "chunks_of"]
+
+_CHUNK = 1 << 20
+_GZIP = b"\x1f\x8b"
+
+
+class LogReading:
+    """Reads one or more access logs of a pool, oldest first; what was read stays if it is interrupted.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Regular files; ``.gz`` or not is told by their content.
+    line_format : LineFormat, optional
+        How to read them; recognised from the first lines if not given.
+    candidates : sequence of LineFormat
+        What is tried first when it has to be recognised.
+    since : float
+        When the window began that is summed up on its own [s since the epoch].
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        line_format: LineFormat | None = None,
+        candidates: Sequence[LineFormat] = (),
+        since: float = math.inf,
+    ) -> None:
+        self._paths = paths
+        self._format = line_format
+        self._candidates = candidates
+        self._since = since
+        self._history: TrafficTally | None = None
+        self._window: TrafficTally | None = None
+
+    def read(self, *, told: Callable[[int, int], None] = lambda done, total: None) -> None:
+        """Read everything.
+
+        Parameters
+        ----------
+        told : callable
+            Called with the bytes read so far and those of all files; what it raises ends the reading.
+
+        Raises
+        ------
+        UnreadableFile
+            If a file cannot be read.
+        InvalidInput
+            If its format cannot be told.
+        """
+        total = sum(_size(path) for path in self._paths)
+        done = 0
+
+        def chunks(path: str) -> Iterator[bytes]:
+            nonlocal done
+            for chunk, at in chunks_of(path):
+                told(done + at, total)
+                yield chunk
+            done += _size(path)
+
+        for path in self._paths:
+            self._read_one(chunks(path))
+
+    def result(self) -> tuple[Traffic | None, Traffic | None]:
+        """Give what was read: all of it, and the window's part.
+
+        Returns
+        -------
+        tuple of (Traffic or None, Traffic or None)
+            None where nothing was read.
+        """
+        return tuple(None if tally is None else tally.result() for tally in (self._history, self._window))  # type: ignore[return-value]
+
+    def _read_one(self, chunks: Iterator[bytes]) -> None:
+        first = next(chunks, b"")
+        if self._history is None:
+            lines = sample_lines(first)
+            if not lines:
+                return
+            known = self._format
+            line_format = known.fitted(lines) if known is not None else recognise(lines, candidates=self._candidates)
+            self._history, self._window = TrafficTally(line_format), TrafficTally(line_format)
+        history, window = self._history, self._window
+        assert window is not None
+        for requests in read_access_log(_before(first, chunks), history.format, noise=history.noise):
+            history.add(requests)
+            if self._since < math.inf:
+                window.add(requests, since=self._since)
+
+
+def chunks_of(path: str) -> Iterator[tuple[bytes, int]]:
+    """Read a log in pieces, unpacking gzip.
+
+    Parameters
+    ----------
+    path : str
+
+    Yields
+    ------
+    tuple of (bytes, int)
+        A piece, and how far the file on disk has been read [byte].
+
+    Raises
+    ------
+    UnreadableFile
+    """
+    try:
+        # The path may come from a configuration: never wait on a pipe or a terminal.
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise _unreadable(path, "it is no regular file (logs that go to standard error are kept elsewhere)")
+        with Path(path).open("rb") as file:
+            packed = file.read(2) == _GZIP
+            file.seek(0)
+            stream: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]
+            while chunk := stream.read(_CHUNK):
+                yield chunk, file.tell()
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        if isinstance(error, UnreadableFile):
+            raise
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise _unreadable(path, reason) from None
+
+
+def _unreadable(path: str, reason: str) -> UnreadableFile:
+    return UnreadableFile(f"{shown(path, longest=200)}: {reason}")
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _before(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
