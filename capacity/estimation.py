@@ -25,10 +25,8 @@ __all__ = [
     "Tally",
     "littles_law_gap",
     "mean",
-    "quantile",
     "rate",
     "ratio",
-    "scv",
 ]
 
 NOTABLE_GAP: Final = 0.1
@@ -53,7 +51,11 @@ class Tally:
     Counts, means and variances are those of NumPy on the whole array to 1e-9. A quantile comes from bins
     0.5 % wide, so it is right to 0.25 % between 1e-9 and 1e15; below and above, to the ends.
 
-    How often a 90 % interval held the truth is in ``tests/oracles/measure_estimation_coverage.py``.
+    How often a 90 % interval held the truth in 300 simulated streams
+    (``tests/oracles/measure_estimation_coverage.py``): of 300 exponential or Erlang-4 samples and more, 0.87 to 0.93
+    for the mean, 0.88 to 0.90 for the scv and 0.88 to 0.97 for the 0.95 quantile. Of lognormal samples of scv 4, 0.85 to
+    0.89 for the mean, but only 0.53 to 0.71 for the scv, whose tail few samples show. Of samples that remember
+    (autocorrelation 0.9), 0.64 for the mean of 300 and 0.87 for that of 3000.
 
     Examples
     --------
@@ -182,7 +184,7 @@ class Tally:
                 self._sums.append(np.zeros(3))
             part = shifted[: self._block - int(self._sums[-1][0])]
             shifted = shifted[len(part) :]
-            self._sums[-1] = self._sums[-1] + (len(part), part.sum(), part @ part)
+            self._sums[-1] += np.array([len(part), part.sum(), part @ part])
 
     def _blocks(self) -> FloatArray:
         """Sums a block, a block a column; a last one that is less than half full belongs to the one before."""
@@ -223,47 +225,9 @@ def mean(values: ArrayLike) -> Estimate:
     >>> mean([2.0, 4.0, 3.0, 3.0, 3.0]).value
     3.0
     """
-    return _tally(values).mean_estimate()
-
-
-def scv(values: ArrayLike) -> Estimate:
-    """Squared coefficient of variation of samples [-]: 0 of constant, 1 of exponential ones.
-
-    Parameters
-    ----------
-    values : array_like
-
-    Returns
-    -------
-    Estimate
-
-    Examples
-    --------
-    >>> scv([1.0, 3.0, 1.0, 3.0]).value
-    0.25
-    """
-    return _tally(values).scv_estimate()
-
-
-def quantile(values: ArrayLike, p: float) -> Estimate:
-    """Quantile of samples, right to 0.25 %.
-
-    Parameters
-    ----------
-    values : array_like
-    p : float
-        0 to 1, exclusive.
-
-    Returns
-    -------
-    Estimate
-
-    Examples
-    --------
-    >>> round(quantile(range(1, 1001), 0.95).value / 950, 2)
-    1.0
-    """
-    return _tally(values).quantile_estimate(p)
+    tally = Tally()
+    tally.add(values)
+    return tally.mean_estimate()
 
 
 def ratio(numerators: ArrayLike, denominators: ArrayLike) -> Estimate:
@@ -311,7 +275,7 @@ def rate(counts: ArrayLike, seconds: float) -> Estimate:
     Notes
     -----
     The ends for a Poisson count are Garwood's, with the chi-square quantile of Wilson and Hilferty: within 1 %
-    of the exact ends.
+    of the exact ends, or 0.013 of an event.
 
     Examples
     --------
@@ -384,12 +348,6 @@ def littles_law_gap(*, busy: Estimate, arrival_rate: Estimate, service_time: Est
     doubt = math.sqrt(sum(_relative_half(part) ** 2 for part in parts))
     low, high = found * (1 - doubt) - 1, found * (1 + doubt) - 1
     return Gap(found - 1, low, high, notable=abs(found - 1) > NOTABLE_GAP and not low <= 0 <= high)
-
-
-def _tally(values: ArrayLike) -> Tally:
-    tally = Tally()
-    tally.add(np.asarray(values, float))
-    return tally
 
 
 def _bin(values: FloatArray) -> NDArray[np.intp]:

@@ -104,7 +104,7 @@ def garwood(count: float) -> tuple[float, float]:
     Returns
     -------
     tuple of (float, float)
-        Within 1 % of the exact ends, those of a count of 0 included.
+        Within 1 % of the exact ends, or 0.013 of an event where that is more.
 
     Examples
     --------

@@ -148,9 +148,10 @@ def _line_format(text: str | None) -> LineFormat | None:
 
 def _series(prometheus: str | None, csv_file: str | None, pool: str | None) -> SeriesLoad | None:
     if prometheus is not None:
+        from capacity.fpm.series import load_of
         from capacity.measure.prometheus import active_processes
 
-        return active_processes(prometheus, pool=pool)
+        return load_of(*active_processes(prometheus, pool=pool))
     if csv_file is None:
         return None
     from capacity.fpm.series import load_of, read_csv

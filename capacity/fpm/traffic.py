@@ -167,10 +167,10 @@ class TrafficTally:
         since : float
             Those that began before are left out [s since the epoch].
         """
-        times = None if self._kind is None else getattr(requests, self._kind)
+        times: FloatArray | None = None if self._kind is None else getattr(requests, self._kind)
         started = _begin(requests, times)
         wanted = np.ones(requests.count, bool)
-        if self._kind == "upstream_time":
+        if self._kind == "upstream_time" and times is not None:
             wanted = ~np.isnan(times)  # the web server answered the others itself
             self._static += int(requests.count - wanted.sum())
         if started is not None and since > -np.inf:

@@ -21,6 +21,7 @@ REQUEST_OVERHEAD: Final = 0.0003
 """What a worker spends on a request outside ``%d`` [s]: 0.27 ms on PHP 8.2 and Linux 6.18; it depends on the host."""
 
 _STEPS = 40
+_LEAST = 1e-6
 
 
 def light_load_service_time(
@@ -103,6 +104,7 @@ def _held(
 
 def _shifted(estimate: Estimate, by: float) -> Estimate:
     """Move an estimate and its interval, which stays above zero."""
-    least = 1e-6
-    bounds = [None if bound is None else max(least, bound + by) for bound in (estimate.low, estimate.high)]
-    return Estimate(max(least, estimate.value + by), *bounds, samples=estimate.samples)
+    def moved(end: float | None) -> float | None:
+        return None if end is None else max(_LEAST, end + by)
+
+    return Estimate(max(_LEAST, estimate.value + by), moved(estimate.low), moved(estimate.high), estimate.samples)
