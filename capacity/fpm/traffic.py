@@ -49,7 +49,7 @@ class Traffic:
     arrival_rate : Estimate or None
         Mean over the whole log [1/s].
     busiest_minute, peak_hour : Peak or None
-        Of the arrivals [1/s].
+        Of the arrivals [1/s]; None where the log is too short to have one.
     rates : tuple of (float, float)
         Arrival rate [1/s] and share of the requests that met it: the load the times below were taken at.
     time_kind : str or None
@@ -210,6 +210,8 @@ class TrafficTally:
         # Stamps are of whole seconds, so the last second is counted in full.
         seconds = 0.0 if first is None or last is None else last - first + 1
         times = self._times if self._times.count else None
+        # the first and the last minute are cut, so of fewer than three none may be whole
+        minutes_known = len(arrivals) >= 3
         return Traffic(
             format=self.format,
             requests=self.requests,
@@ -218,7 +220,7 @@ class TrafficTally:
             first=first,
             last=last,
             arrival_rate=_arrival_rate(arrivals, seconds) if known else None,
-            busiest_minute=busiest(arrivals, start, minutes=1),
+            busiest_minute=busiest(arrivals, start, minutes=1) if minutes_known else None,
             peak_hour=busiest(arrivals, start, minutes=60),
             rates=_rate_groups(arrivals),
             time_kind=self._kind if times else None,
@@ -229,7 +231,7 @@ class TrafficTally:
             memory=self._memory.quantile_estimate(_MEMORY_QUANTILE) if self._memory.count else None,
             peak_memory=self._memory.maximum if self._memory.count else None,
             busy=float(busy.sum() / seconds) if known and times else None,
-            busiest=busiest(busy, start, minutes=1) if times else None,
+            busiest=busiest(busy, start, minutes=1) if times and minutes_known else None,
             failed=self._failed / self._answered if self._answered else None,
             routes=self._routes.heaviest(),
             visitors=self._visitors.result(),
@@ -257,7 +259,7 @@ def _only(requests: Requests, wanted: np.ndarray) -> Requests:
 
 
 def _arrival_rate(arrivals: FloatArray, seconds: float) -> Estimate:
-    whole = arrivals[1:-1]  # the first and the last minute are cut
+    whole = arrivals[1:-1]
     return rate(whole, 60.0) if len(whole) >= _ENOUGH_MINUTES else rate(np.array([arrivals.sum()]), seconds)
 
 

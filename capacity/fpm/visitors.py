@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from zlib import crc32
 
@@ -119,7 +119,7 @@ class VisitorsTally:
             round(len(self._numbers) / followed),
             followed,
             clicks,
-            ratio(np.array(self._requests), np.array(self._clicks)),
+            replace(ratio(np.array(self._requests), np.array(self._clicks)), samples=clicks),
             self._thinking.mean_estimate() if self._thinking.count else None,
         )
 

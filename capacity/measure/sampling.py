@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import psutil
 
-from capacity.errors import MeasurementError
+from capacity.errors import InvalidInput, MeasurementError
 from capacity.estimation import Estimate, mean, rate, ratio
 from capacity.fpm.status import PoolStatus
 from capacity.measure.accept_queue import AcceptQueue, accept_queue
@@ -184,7 +184,7 @@ class Watch:
             return None
         try:
             return ask_status(parse_address(address), self.pool.status_path, full=True, timeout=_TIMEOUT)
-        except MeasurementError as error:
+        except (InvalidInput, MeasurementError) as error:
             self._failures.append(str(error))
             return None
 

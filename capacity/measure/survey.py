@@ -8,7 +8,7 @@ the log saw requests much heavier than any living worker.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -199,8 +199,9 @@ def _cpu_time(evidence: Evidence, notes: list[str]) -> Measured | None:
             f"{format_seconds(watched.value)}: work after the answer, or another mix of requests"
         )
     # What the workers used has everything in it; %C is counted in steps of 10 ms and stops at the answer.
-    if watched is not None and (logged is None or watched.samples * 10 >= logged.samples):
-        return measured(watched, "CPU time of the workers / requests in the window")
+    if watched is not None and sampled is not None and (logged is None or sampled.requests * 10 >= logged.samples):
+        text = f"CPU time of the workers / requests, in {format_seconds(sampled.seconds)}"
+        return measured(replace(watched, samples=sampled.requests), text)
     if logged is not None and log is not None:
         return measured(logged, f"mean of %C x %d in the access log, {_span(log)}")
     return None
