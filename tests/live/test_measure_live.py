@@ -210,7 +210,7 @@ def test_a_saturated_pool_is_seen_over_its_status_socket_and_without_one_it_is_s
     with ThreadPoolExecutor(8) as threads:
         answers = [threads.submit(fpm.request, script) for _ in range(20)]
         time.sleep(0.5)
-        code, out, err = measure(fpm, "--for", "4s", "--format", "json")
+        _, out, err = measure(fpm, "--for", "4s", "--format", "json")
         assert all(b"done" in answer.result() for answer in answers)
     seen = json.loads(out)["sampled"]
     assert seen["most_busy"] == 1
@@ -222,7 +222,7 @@ def test_a_saturated_pool_is_seen_over_its_status_socket_and_without_one_it_is_s
     with ThreadPoolExecutor(8) as threads:
         answers = [threads.submit(without.request, script) for _ in range(8)]
         time.sleep(0.3)
-        _, out, err = measure(without, "--for", "2s")
+        _, _, err = measure(without, "--for", "2s")
         assert all(b"done" in answer.result() for answer in answers)
     assert "pm.status_listen" in err
 
