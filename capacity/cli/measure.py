@@ -37,6 +37,7 @@ _NEEDED = ("host.ram", "host.reserved", "host.cpus", "worker.memory", "workload.
 @click.option("--error-log", default=None, metavar="FILE", help="FPM's error log.")
 @click.option("--prometheus", default=None, metavar="URL", help="Monitoring with FPM's metrics, the last 24 hours.")
 @click.option("--csv", "csv_file", default=None, metavar="FILE", help="Active processes over time (time, active).")
+@click.option("--logs-only", is_flag=True, help="Look at the given logs only, not at this machine.")
 @click.option("--against", default=None, metavar="SCENARIO.toml", help="Compare with this scenario's prediction.")
 @click.option(
     "--format",
@@ -55,6 +56,7 @@ def measure(
     error_log: str | None,
     prometheus: str | None,
     csv_file: str | None,
+    logs_only: bool,
     against: str | None,
     output_format: str,
     output: str | None,
@@ -69,7 +71,7 @@ def measure(
     Examples:
       capacity measure --for 60s -o site.toml
       capacity measure --pool shop --access-log /var/log/nginx/access.log --for 5m
-      capacity measure --access-log access.log.gz --log-format '%R - %u %t "%m %r" %s %d %M %C'
+      capacity measure --logs-only --access-log access.log.gz --log-format '%R - %u %t "%m %r" %s %d %M %C'
       capacity measure --against site.toml
 
     Exit code 1 says that a value a scenario needs is missing, 5 that reality is beyond the prediction's band.
@@ -80,7 +82,9 @@ def measure(
     seconds = 0.0 if duration in {"0", "0s"} else parse_seconds(duration, name="--for")
     planned = None if against is None else Scenario.from_toml(against)
     offline = bool(logs or prometheus or csv_file)
-    pool, notes = _choose(pool_name, pool_file, offline=offline)
+    if logs_only and not offline:
+        raise InvalidInput([Problem("--logs-only", "goes with --access-log, --prometheus or --csv")])
+    pool, notes = (None, []) if logs_only else _choose(pool_name, pool_file, offline=offline)
     line_format = _line_format(log_format)
     series = _series(prometheus, csv_file, pool_name)
     evidence, seen = _gather(pool, seconds, logs, line_format, series)
@@ -264,14 +268,10 @@ def _error_log(path: str | None, *, given: bool) -> list[str]:
 
 
 def _tell(pool: RunningPool | None, evidence: Evidence, found: Survey, notes: Sequence[str]) -> None:
-    from rich.console import Console
-
     from capacity.report.survey import survey_text
 
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        console.width = 116
-    console.print(survey_text(None if pool is None else pool.name, evidence, found, notes, console))
+    name = None if pool is None else pool.name
+    render_table(lambda console: survey_text(name, evidence, found, notes, console), None, err=True)
 
 
 def _tables(pool: RunningPool | None, found: Survey) -> dict[str, dict[str, Any]]:

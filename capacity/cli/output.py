@@ -40,20 +40,24 @@ def write(text: str, output: str | None) -> None:
         Path(output).write_text(text, encoding="utf-8")
 
 
-def render_table(build: Callable[[Console], RenderableType], output: str | None) -> None:
-    """Print a rich table in colour to a terminal, plain to a pipe or a file."""
+def render_table(build: Callable[[Console], RenderableType], output: str | None, *, err: bool = False) -> None:
+    """Print a rich table in colour to a terminal, plain to a pipe or a file; `err` is for words about the data."""
     from io import StringIO
 
     from rich.console import Console
 
-    if output in (None, "-") and sys.stdout is not None and sys.stdout.isatty():
+    stream = sys.stderr if err else sys.stdout
+    if output in (None, "-") and stream is not None and stream.isatty():
         # of NO_COLOR rich itself would keep bold
-        console = Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+        console = Console(stderr=err, highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
         console.width = max(console.width, _LEAST_WIDTH)
         console.print(build(console))
         return
     buffer = StringIO()
     console = Console(file=buffer, width=_PIPED_WIDTH, highlight=False, color_system=None, force_terminal=False)
     console.print(build(console))
-    lines = (line.rstrip() for line in buffer.getvalue().splitlines())
-    write("\n".join(lines), output)
+    text = "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+    if err:
+        click.echo(text, err=True)
+    else:
+        write(text, output)

@@ -8,6 +8,7 @@ the log saw requests much heavier than any living worker.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -117,7 +118,7 @@ def survey(evidence: Evidence) -> Survey:
         "workload.service_time": service_time,
         "workload.cpu_time": cpu_time,
         "workload.service_scv": scv,
-        "workload.arrival_rate": _arrival_rate(evidence, blind),
+        "workload.arrival_rate": _arrival_rate(evidence, notes, blind),
         "worker.memory": _memory(evidence, values.get("worker.memory"), notes, blind),
     }
     values |= {name: value for name, value in chosen.items() if value is not None}
@@ -207,7 +208,7 @@ def _cpu_time(evidence: Evidence, notes: list[str]) -> Measured | None:
     return None
 
 
-def _arrival_rate(evidence: Evidence, blind: list[str]) -> Measured | None:
+def _arrival_rate(evidence: Evidence, notes: list[str], blind: list[str]) -> Measured | None:
     history, sampled, series = evidence.history, evidence.sampled, evidence.series
     if history is not None and history.peak_hour is not None and history.seconds >= _HOURS_ENOUGH:
         peak = history.peak_hour
@@ -215,6 +216,10 @@ def _arrival_rate(evidence: Evidence, blind: list[str]) -> Measured | None:
         text = f"busiest hour of the access log, from {moment(peak.start)}"
         return Measured(peak.value, Source(source=text, samples=samples or None))
     if sampled is not None and sampled.arrival_rate is not None and sampled.requests > 0:
+        notes.append(
+            f"arrival_rate is of {format_seconds(sampled.seconds)}, which may not have been the busiest: measure at "
+            "the busy hour, let an access log cover a day, or give --arrival-rate or --users to recommend"
+        )
         return measured(sampled.arrival_rate, f"requests the pool took in {format_seconds(sampled.seconds)}")
     log = evidence.log
     if log is not None and log.arrival_rate is not None and log.seconds > 0:
@@ -228,6 +233,7 @@ def _arrival_rate(evidence: Evidence, blind: list[str]) -> Measured | None:
 def _memory(evidence: Evidence, seen: Measured | None, notes: list[str], blind: list[str]) -> Measured | None:
     history = evidence.history
     logged = history.memory if history is not None else None
+    logged = logged if logged is None else replace(logged, value=math.ceil(logged.value))
     if logged is None:
         if seen is None:
             blind.append(f"worker.memory: %M in access.format tells it ('{WANTED_FORMAT}'), or give --worker-memory")

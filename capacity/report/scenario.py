@@ -45,6 +45,7 @@ def scenario_toml(tables: Mapping[str, Mapping[str, Any]], *, comments: Iterable
 def _rounded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _rounded(inner) for key, inner in value.items()}
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else float(f"{value:.{_DIGITS}g}")
-    return value
+    if not isinstance(value, float):
+        return value
+    rounded = float(f"{value:.{_DIGITS}g}")
+    return int(rounded) if rounded.is_integer() else rounded

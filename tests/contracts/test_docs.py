@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 FENCE = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"[#;] ([\w-]+\.(?:toml|conf))")
+FILE = re.compile(r"[#;] ([\w-]+\.(?:toml|conf|log))")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 ELISION = "..."
 
@@ -98,7 +98,7 @@ def test_console_examples_print_what_the_page_says(page: Path, tmp_path: Path) -
     code = None
     for kind, text in blocks(page):
         name = FILE.fullmatch(text.partition("\n")[0])
-        if kind in {"toml", "ini"} and name:
+        if kind in {"toml", "ini", "text"} and name:
             (work / name[1]).write_text(text, encoding="utf-8")
         if kind != "console":
             continue
