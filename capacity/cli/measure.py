@@ -158,15 +158,17 @@ def _series(prometheus: str | None, csv_file: str | None, pool: str | None) -> S
         return load_of(*active_processes(prometheus, pool=pool))
     if csv_file is None:
         return None
-    from capacity.fpm.series import load_of, read_csv
+    from capacity.fpm.series import ACCEPTED, ACTIVE, load_of, read_csv
     from capacity.measure.logs import chunks_of
 
     found = read_csv(chunk for chunk, _ in chunks_of(csv_file))
-    chosen = [series for series in found if pool is None or series.labels.get("pool", pool) == pool]
-    if len(chosen) != 1:
-        listed = ", ".join(sorted({series.labels.get("pool", "?") for series in found}))
-        raise InvalidInput([Problem("--pool", "is needed: the CSV has several series", hint=listed)])
-    return load_of(chosen[0])
+    active = [s for s in found if s.name == ACTIVE and (pool is None or s.labels.get("pool", pool) == pool)]
+    if len(active) != 1:
+        listed = ", ".join(dict.fromkeys(s.labels.get("pool", "?") for s in found if s.name == ACTIVE))
+        rule = "is needed: the CSV has several pools" if active else "is not in the CSV"
+        raise InvalidInput([Problem("--pool", rule, hint=f"it has {listed}" if listed else "")])
+    accepted = [s for s in found if s.name == ACCEPTED and s.labels == active[0].labels]
+    return load_of(active[0], accepted[0] if accepted else None)
 
 
 def _gather(
