@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from capacity.fpm.access_log import FloatArray
 
-__all__ = ["LONGEST_SPAN", "Minutes", "Peak", "busiest"]
+__all__ = ["LONGEST_SPAN", "Minutes", "Peak", "Timeline", "busiest"]
 
 LONGEST_SPAN: Final = 3660
 """Days that are kept; requests at times outside them are counted as lost."""
@@ -37,6 +37,28 @@ class Peak:
     value: float
     start: float
     seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """The load over time, by the minute up to a day and by the hour beyond.
+
+    Parameters
+    ----------
+    start : float
+        When the first interval began [s since the epoch].
+    seconds : float
+        Length of an interval [s].
+    arrival_rate : array
+        Requests that began in each [1/s].
+    busy : array
+        Mean number of workers held in each.
+    """
+
+    start: float
+    seconds: float
+    arrival_rate: FloatArray
+    busy: FloatArray
 
 
 class Minutes:
@@ -123,6 +145,23 @@ class Minutes:
         start = (int(chosen[0]) * _DAY + int(used[0])) * _MINUTE
         arrivals, busy = table[:, used[0] : used[-1] + 1]
         return start, arrivals, busy
+
+    def timeline(self) -> Timeline | None:
+        """Give the load over time.
+
+        Returns
+        -------
+        Timeline or None
+            None of nothing.
+        """
+        start, arrivals, busy = self.series()
+        if not len(arrivals):
+            return None
+        step = 1 if len(arrivals) <= _DAY else 60
+        ahead = int(start // _MINUTE) % step
+        table = np.pad(np.array([arrivals, busy]), ((0, 0), (ahead, -(ahead + len(arrivals)) % step)))
+        rates = table.reshape(2, -1, step).sum(axis=2) / (step * _MINUTE)
+        return Timeline(start - ahead * _MINUTE, step * _MINUTE, rates[0], rates[1])
 
 
 def busiest(values: FloatArray, start: float, *, minutes: int) -> Peak | None:

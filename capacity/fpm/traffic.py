@@ -16,7 +16,7 @@ import numpy as np
 from capacity.estimation import Estimate, Tally, rate
 from capacity.fpm.access_log import FloatArray, Noise, Requests, read_access_log
 from capacity.fpm.log_line import LineFormat
-from capacity.fpm.minutes import Minutes, Peak, busiest
+from capacity.fpm.minutes import Minutes, Peak, Timeline, busiest
 from capacity.fpm.routes import Route, Routes
 from capacity.fpm.visitors import Visitors, VisitorsTally
 
@@ -71,6 +71,8 @@ class Traffic:
         Mean number of workers held at the same time.
     busiest : Peak or None
         The same in the busiest minute.
+    timeline : Timeline or None
+        Arrivals and held workers over time.
     failed : float or None
         Share of the answers with a status of 500 and above.
     routes : tuple of Route
@@ -99,6 +101,7 @@ class Traffic:
     peak_memory: float | None
     busy: float | None
     busiest: Peak | None
+    timeline: Timeline | None
     failed: float | None
     routes: tuple[Route, ...]
     visitors: Visitors | None
@@ -232,6 +235,7 @@ class TrafficTally:
             peak_memory=self._memory.maximum if self._memory.count else None,
             busy=float(busy.sum() / seconds) if known and times else None,
             busiest=busiest(busy, start, minutes=1) if times and minutes_known else None,
+            timeline=self._minutes.timeline(),
             failed=self._failed / self._answered if self._answered else None,
             routes=self._routes.heaviest(),
             visitors=self._visitors.result(),

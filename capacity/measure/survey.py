@@ -124,7 +124,7 @@ def survey(evidence: Evidence) -> Survey:
     values |= {name: value for name, value in chosen.items() if value is not None}
     values |= _visitors(evidence, notes, blind)
     _check_little(evidence, notes)
-    _say_sampled(evidence, notes)
+    _say_sampled(evidence, notes, blind)
     return Survey(values, tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(blind)))
 
 
@@ -288,11 +288,16 @@ def _check_little(evidence: Evidence, notes: list[str]) -> None:
         )
 
 
-def _say_sampled(evidence: Evidence, notes: list[str]) -> None:
+def _say_sampled(evidence: Evidence, notes: list[str], blind: list[str]) -> None:
     sampled = evidence.sampled
     if sampled is None:
         return
     notes.extend(sampled.notes)
+    if sampled.busy is None:
+        blind.append(
+            "busy workers and the arrival rate: set pm.status_path = /status, and pm.status_listen to a socket of its "
+            "own, on which it answers while the pool is full"
+        )
     if sampled.most_stuck >= 2:
         notes.append(
             f"up to {sampled.most_stuck} workers were in 'Reading headers': connections that are kept open hold them; "
