@@ -6,7 +6,7 @@ import click
 
 from capacity.cli.output import output_option, write
 
-WHAT = ("scenario", "recommendation", "forecast")
+WHAT = ("scenario", "recommendation", "forecast", "comparison")
 
 
 @click.command()
@@ -19,14 +19,14 @@ def schema(what: str, output: str | None) -> int:
     """
     import json
 
-    from capacity.results import Forecast, Recommendation
+    from capacity.results import Comparison, Forecast, Recommendation
     from capacity.scenario import Scenario
 
     document: dict[str, object] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if what == "scenario":
         document |= Scenario.model_json_schema(mode="validation")
     else:
-        result = Recommendation if what == "recommendation" else Forecast
-        document |= result.model_json_schema(mode="serialization")
+        results = {"recommendation": Recommendation, "forecast": Forecast, "comparison": Comparison}
+        document |= results[what].model_json_schema(mode="serialization")
     write(json.dumps(document, indent=2, ensure_ascii=False), output)
     return 0
