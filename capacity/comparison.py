@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -29,6 +29,20 @@ _NORMAL_95 = 1.6449
 # by between runs on a shared machine. Memory: one allocator step on a small worker. All from measurements.
 _TOLERANCE: Final = {"busy_workers": 0.1, "service_time": 0.1, "cpu_time": 0.2, "worker_memory": 0.15}
 _LEAST_QUEUE = 0.5
+
+Quantity = Literal["service_time", "cpu_time", "worker_memory", "busy_workers", "queue_length"]
+_UNITS: Final[dict[Quantity, Literal["s", "byte", "1"]]] = {
+    "service_time": "s",
+    "cpu_time": "s",
+    "worker_memory": "byte",
+    "busy_workers": "1",
+    "queue_length": "1",
+}
+_FIELDS: Final[tuple[tuple[Quantity, str], ...]] = (
+    ("service_time", "workload.service_time"),
+    ("cpu_time", "workload.cpu_time"),
+    ("worker_memory", "worker.memory"),
+)
 
 
 def compare(scenario: Scenario, measured: Mapping[str, Estimate], *, workers: int, seconds: float) -> Comparison:
@@ -71,11 +85,7 @@ def compare(scenario: Scenario, measured: Mapping[str, Estimate], *, workers: in
 def _inputs(scenario: Scenario, measured: Mapping[str, Estimate]) -> Iterator[Deviation]:
     """Compare the scenario's own values with the measured ones."""
     tables = scenario.to_mapping()
-    for quantity, field in (
-        ("service_time", "workload.service_time"),
-        ("cpu_time", "workload.cpu_time"),
-        ("worker_memory", "worker.memory"),
-    ):
+    for quantity, field in _FIELDS:
         assumed, seen = value_of(tables, field), measured.get(quantity)
         if assumed is None or seen is None:
             continue
@@ -124,14 +134,15 @@ def _interval(estimate: Estimate) -> tuple[float, float, float]:
     return estimate.value, low, high
 
 
-def _deviation(quantity: str, predicted: float, low: float, high: float, seen: Estimate) -> Deviation:
+def _deviation(quantity: Quantity, predicted: float, low: float, high: float, seen: Estimate) -> Deviation:
     value, least, most = _interval(seen)
     beyond = most < low or least > high
     return Deviation(
         quantity=quantity,
+        unit=_UNITS[quantity],
         predicted=_finite(predicted),
-        low=_finite(low),
-        high=_finite(high),
+        band_low=_finite(low),
+        band_high=_finite(high),
         measured=value,
         measured_low=seen.low,
         measured_high=seen.high,
@@ -144,7 +155,7 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _meaning(quantity: str, above: bool) -> str:
+def _meaning(quantity: Quantity, above: bool) -> str:
     words = {
         ("service_time", True): "a request holds its worker longer than planned: look at the slow log and the database",
         ("service_time", False): "a request holds its worker more briefly than planned: fewer workers would do",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from capacity.pool import PoolSettings
 
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 FORMAT_VERSION = "1.0"
+_ITS_OWN: JsonDict = {"unit": "as the field unit says"}
 
 Verdict: TypeAlias = Literal["comfortable", "manageable", "watch", "overloaded"]
 LimitName: TypeAlias = Literal["memory", "cpu", "database", "process_max", "demand"]
@@ -193,17 +195,20 @@ class Recommendation(Result):
 
 
 class Deviation(Result):
-    """One quantity as it was predicted and as it was measured."""
+    """One quantity as it was predicted and as it was measured; every number is in the unit that `unit` names."""
 
-    quantity: Literal["service_time", "cpu_time", "worker_memory", "busy_workers", "queue_length"] = Field(
-        description="seconds, seconds, bytes, workers, requests"
+    quantity: Literal["service_time", "cpu_time", "worker_memory", "busy_workers", "queue_length"]
+    unit: Literal["s", "byte", "1"] = Field(description="unit of the numbers here")
+    predicted: float | None = Field(description="null: it grows without bound", json_schema_extra=_ITS_OWN)
+    band_low: float | None = Field(description="lower end of the band", json_schema_extra=_ITS_OWN)
+    band_high: float | None = Field(description="upper end of the band; null: none", json_schema_extra=_ITS_OWN)
+    measured: float = Field(description="what was seen", json_schema_extra=_ITS_OWN)
+    measured_low: float | None = Field(
+        description="lower end of the 90 % interval; null: unknown", json_schema_extra=_ITS_OWN
     )
-    predicted: float | None = Field(description="null: it grows without bound")
-    low: float | None = Field(description="lower end of the band")
-    high: float | None = Field(description="upper end of the band; null: none")
-    measured: float
-    measured_low: float | None = Field(description="lower end of the 90 % interval; null: unknown")
-    measured_high: float | None = Field(description="upper end of the 90 % interval; null: unknown")
+    measured_high: float | None = Field(
+        description="upper end of the 90 % interval; null: unknown", json_schema_extra=_ITS_OWN
+    )
     beyond: bool = Field(description="whether the measured interval lies wholly outside the band")
     meaning: str = Field(description="what to make of it; empty within the band")
 

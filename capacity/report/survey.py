@@ -107,7 +107,7 @@ def comparison_text(result: Comparison, console: Console) -> RenderableType:
         table.add_column(name, justify="left" if not name else "right")
     for deviation in result.deviations:
         show = _unit(deviation.quantity)
-        low, high = (_or_none(show, end) for end in (deviation.low, deviation.high))
+        low, high = (_or_none(show, end) for end in (deviation.band_low, deviation.band_high))
         table.add_row(
             deviation.quantity.replace("_", " "),
             _or_none(show, deviation.predicted),

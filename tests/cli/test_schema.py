@@ -16,7 +16,8 @@ from .conftest import FILE, assert_refused, run
 
 # The unit that a field's name promises.
 UNITS = (
-    (r"(.*_)?(time|timeout)(_p95)?", "s"),
+    ("predicted|band_low|band_high|measured|measured_low|measured_high", "as the field unit says"),
+    (r"(.*_)?(time|timeout)(_p95)?|seconds", "s"),
     (r"(.*_)?memory|ram|reserved", "byte"),
     (r"(?!max_spawn_).*_rate|throughput", "1/s"),
     (r"(.*_)?utilization|.*_probability|slowdown|cpus", "1"),
