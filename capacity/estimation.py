@@ -53,8 +53,8 @@ class Tally:
 
     How often a 90 % interval held the truth in 300 simulated streams
     (``tests/oracles/measure_estimation_coverage.py``): of 300 exponential or Erlang-4 samples and more, 0.87 to 0.93
-    for the mean, 0.88 to 0.90 for the scv and 0.88 to 0.97 for the 0.95 quantile. Of lognormal samples of scv 4, 0.85 to
-    0.89 for the mean, but only 0.53 to 0.71 for the scv, whose tail few samples show. Of samples that remember
+    for the mean, 0.88 to 0.90 for the scv and 0.88 to 0.97 for the 0.95 quantile. Of lognormal samples of scv 4, 0.85
+    to 0.89 for the mean, but only 0.53 to 0.71 for the scv, whose tail few samples show. Of samples that remember
     (autocorrelation 0.9), 0.64 for the mean of 300 and 0.87 for that of 3000.
 
     Examples

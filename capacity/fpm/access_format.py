@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Final, NoReturn
 
 from capacity.errors import InvalidInput, Problem
@@ -69,6 +70,9 @@ def access_format(text: str, *, name: str = "access.format") -> LineFormat:
     parts = _parts(text.replace('\\"', '"'), name)
     _keep_best(parts, "client", [*_CLIENTS, "R"])
     _keep_best(parts, "route", [*_ROUTES, "r", "f", "SCRIPT_NAME", "SCRIPT_FILENAME"])
+    if sum(_is_text(one) and not isinstance(other, bytes) for (_, one), (_, other) in pairwise(parts)) > 1:
+        rule = "must have something between its variables: where one ends and the next begins cannot be told"
+        raise InvalidInput([Problem(name, rule, shown(text))])
     compiled = LineFormat(name, [part for _, part in parts], notes=_notes(parts))
     if not compiled.columns:
         raise InvalidInput([Problem(name, "says nothing of a request", shown(text), f"write {WANTED_FORMAT}")])
@@ -92,9 +96,23 @@ def _parts(text: str, name: str) -> Parts:
             continue  # ? and query string, glued to the path: the path's column goes on
         else:
             source = argument if letter in "eo" else letter
-            parts.append((source, _column(letter, argument, name, match.group())))
+            _append(parts, source, _column(letter, argument, name, match.group()))
     parts += _literal(text[end:], name)
     return parts
+
+
+def _append(parts: Parts, source: str, part: Column | Raw) -> None:
+    """Add a part; of two texts that touch, only the one that says something is kept."""
+    if parts and _is_text(parts[-1][1]) and _is_text(part):
+        before = parts[-1][1]
+        if isinstance(before, Column) and before.quantity is not None:
+            return
+        parts.pop()
+    parts.append((source, part))
+
+
+def _is_text(part: bytes | Column | Raw) -> bool:
+    return isinstance(part, Column) and part.pattern == TEXT
 
 
 def _literal(text: str, name: str, *, escaped: bool = False) -> Parts:
@@ -132,7 +150,8 @@ def _column(letter: str, argument: str, name: str, whole: str) -> Column | Raw:
     if letter == "Q":
         return Raw(rb"\??+")
     if letter in "Rmnuoq":
-        return Column("client" if letter == "R" else None, TEXT)
+        # an address has no space: what a supervisor puts before it must not be taken for part of it
+        return Column("client", rb"[^ \n]*+") if letter == "R" else Column(None, TEXT)
     return refuse("must have conversions that FPM knows")
 
 

@@ -104,6 +104,7 @@ def _held(
 
 def _shifted(estimate: Estimate, by: float) -> Estimate:
     """Move an estimate and its interval, which stays above zero."""
+
     def moved(end: float | None) -> float | None:
         return None if end is None else max(_LEAST, end + by)
 

@@ -116,6 +116,18 @@ def test_a_quote_in_an_address_does_not_lose_the_line() -> None:
     assert block.route == (b'/a?q="quoted"&b',)
 
 
+def test_variables_that_touch_are_one_text_and_two_such_places_are_refused() -> None:
+    assert only("%{X}e%r %d", b"abc/a 0.5\n").route == (b"abc/a",)
+    with pytest.raises(InvalidInput, match="must have something between its variables"):
+        access_format("%r%s%f%d %m")
+
+
+def test_a_prefix_does_not_become_part_of_the_address() -> None:
+    line = b"web-1 app: 192.0.2.1 0.5\n"
+    [block] = read_access_log([line], access_format("%R %d"))
+    assert block.client == (b"192.0.2.1",)
+
+
 def test_crlf_and_a_last_line_without_newline() -> None:
     assert only("%d %s", b"0.5 200\r\n0.25 200").service_time.tolist() == [0.5, 0.25]
 
