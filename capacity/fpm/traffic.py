@@ -6,7 +6,7 @@ not of its lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Final, Literal
@@ -138,7 +138,7 @@ def read_traffic(chunks: Iterable[bytes], line_format: LineFormat, *, since: flo
     (60, 0.25, 0.25, '/a')
     """
     tally = TrafficTally(line_format)
-    for requests in read_access_log(chunks, line_format, noise=tally.noise):
+    for requests in tally.read(chunks):
         tally.add(requests, since=since)
     return tally.result()
 
@@ -160,6 +160,21 @@ class TrafficTally:
         self._failed = self._answered = 0
         self._times, self._cpu, self._memory = Tally(), Tally(), Tally()
         self._minutes, self._routes, self._visitors = Minutes(), Routes(), VisitorsTally()
+
+    def read(self, chunks: Iterable[bytes]) -> Iterator[Requests]:
+        """Read a log in the tally's format and count its noise; the requests are still to be added.
+
+        Parameters
+        ----------
+        chunks : iterable of bytes
+
+        Yields
+        ------
+        Requests
+            Of the times of a request only the best.
+        """
+        worse = [kind for kind in _KINDS if kind != self._kind]
+        return read_access_log(chunks, self.format, noise=self.noise, leave_out=worse)
 
     def add(self, requests: Requests, *, since: float = -np.inf) -> None:
         """Count some requests.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from capacity.errors import UnreadableFile
-from capacity.fpm.access_log import read_access_log, sample_lines
+from capacity.fpm.access_log import sample_lines
 from capacity.fpm.log_line import LineFormat
 from capacity.fpm.recognition import recognise
 from capacity.fpm.traffic import Traffic, TrafficTally
@@ -102,7 +102,7 @@ class LogReading:
             self._history, self._window = TrafficTally(line_format), TrafficTally(line_format)
         history, window = self._history, self._window
         assert window is not None
-        for requests in read_access_log(_before(first, chunks), history.format, noise=history.noise):
+        for requests in history.read(_before(first, chunks)):
             history.add(requests)
             if self._since < math.inf:
                 window.add(requests, since=self._since)
