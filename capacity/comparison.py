@@ -29,6 +29,8 @@ _NORMAL_95 = 1.6449
 # by between runs on a shared machine. Memory: one allocator step on a small worker. All from measurements.
 _TOLERANCE: Final = {"busy_workers": 0.1, "service_time": 0.1, "cpu_time": 0.2, "worker_memory": 0.15}
 _LEAST_QUEUE = 0.5
+# Relative doubt of a figure that came without an interval, mostly of few samples.
+_UNKNOWN = 0.2
 
 Quantity = Literal["service_time", "cpu_time", "worker_memory", "busy_workers", "queue_length"]
 _UNITS: Final[dict[Quantity, Literal["s", "byte", "1"]]] = {
@@ -129,8 +131,9 @@ def _load(scenario: Scenario, measured: Mapping[str, Estimate], workers: int, se
 
 
 def _interval(estimate: Estimate) -> tuple[float, float, float]:
-    low = estimate.value if estimate.low is None else estimate.low
-    high = estimate.value if estimate.high is None else estimate.high
+    """Value, least and most; where the interval is not known, 20 % either way."""
+    low = estimate.value * (1 - _UNKNOWN) if estimate.low is None else estimate.low
+    high = estimate.value * (1 + _UNKNOWN) if estimate.high is None else estimate.high
     return estimate.value, low, high
 
 

@@ -19,14 +19,18 @@ def schema(what: str, output: str | None) -> int:
     """
     import json
 
-    from capacity.results import Comparison, Forecast, Recommendation
+    from capacity.results import Comparison, Forecast, Recommendation, Result
     from capacity.scenario import Scenario
 
     document: dict[str, object] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if what == "scenario":
         document |= Scenario.model_json_schema(mode="validation")
     else:
-        results = {"recommendation": Recommendation, "forecast": Forecast, "comparison": Comparison}
+        results: dict[str, type[Result]] = {
+            "recommendation": Recommendation,
+            "forecast": Forecast,
+            "comparison": Comparison,
+        }
         document |= results[what].model_json_schema(mode="serialization")
     write(json.dumps(document, indent=2, ensure_ascii=False), output)
     return 0

@@ -274,12 +274,10 @@ def _check_little(evidence: Evidence, notes: list[str]) -> None:
         return
     if window.time_kind != "service_time" or window.requests < _ENOUGH_REQUESTS:
         return
-    held = window.time
-    gap = littles_law_gap(
-        busy=sampled.busy,
-        arrival_rate=sampled.arrival_rate,
-        service_time=Estimate(held.value + evidence.overhead, held.low, held.high, held.samples),
+    held, _ = light_load_service_time(
+        window.time, cpu_time=None, workers=1, cores=1.0, rates=(), overhead=evidence.overhead
     )
+    gap = littles_law_gap(busy=sampled.busy, arrival_rate=sampled.arrival_rate, service_time=held)
     if gap.notable:
         notes.append(
             f"Little's law: {sampled.busy.value:.3g} workers were busy, {format_fraction(abs(gap.value))} "
