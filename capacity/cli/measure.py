@@ -183,7 +183,7 @@ def _gather(
     from capacity.measure.survey import Evidence
     from capacity.measure.workers import measure_pool
 
-    notes: list[str] = []
+    notes = [] if pool is None else [*pool.notes, *_lints(pool)]
     began = time.time()
     sampled = host = None
     if pool is not None:
@@ -212,6 +212,19 @@ def _gather(
         history, window = reading.result()
     workers = pool.max_children if pool is not None else None
     return Evidence(host, sampled, history, window, series, workers=workers), notes
+
+
+def _lints(pool: RunningPool) -> list[str]:
+    """What FPM accepts in this pool's configuration and that does not do what it seems to."""
+    from capacity.fpm.rules import check
+    from capacity.measure.processes import configuration, find_masters
+
+    master = next((master for master in find_masters() if master.pid == pool.master_pid), None)
+    file = None if master is None else configuration(master)
+    if file is None:
+        return []
+    found = check(file.pools, file.global_settings, overridden=file.overridden)
+    return [f"{f.directive or f.pool}: {f.message}" for f in found if f.severity == "warning" and f.pool == pool.name]
 
 
 def _reading(

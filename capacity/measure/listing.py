@@ -1,4 +1,10 @@
-"""Every pool of every running php-fpm: several versions, several masters, several pools each."""
+"""Every pool of every running php-fpm: several versions, several masters, several pools each.
+
+``pm.status_listen`` of a pool P makes a hidden pool, and its children call themselves ``pool P_status``, just as those
+of a real pool of that name would: only the configuration tells them apart. A relative path is below FPM's prefix,
+which is compiled in or an option of its command line; its title hides both, so such a path stays unknown unless the
+pool has an absolute ``prefix``.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capacity.errors import InvalidInput
-from capacity.fpm.pool_file import PoolFile
+from capacity.fpm.pool_file import PoolFile, folded
 from capacity.fpm.settings import pool_settings
 from capacity.measure.processes import Master, configuration, find_masters
 from capacity.pool import PoolSettings
+from capacity.units import shown
 
 __all__ = ["RunningPool", "list_pools"]
 
-_VERSION = re.compile(r"([5-9]\.[0-9]{1,2})")
+# php-fpm8.2, php-fpm82, /etc/php/8.2, /opt/remi/php82, php@8.1
+_VERSION = re.compile(r"php(?:-fpm)?[-@/]?([5-9])\.?([0-9]{1,2})(?![0-9])")
+_STREAM = re.compile(
+    r"/proc/(?:self|thread-self|[0-9]+)/fd/[0-9]+|/dev/(?:std(?:err|out)|fd/[0-9]+)|syslog", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,10 @@ class RunningPool:
         FPM's limit on the children of all pools of this master.
     settings : PoolSettings or None
         None where FPM would refuse them or they could not be read.
-    listen, status_path, status_listen, access_log, access_format, error_log : str or None
-        Paths of logs are absolute, or None where FPM's prefix would be needed to make them so.
+    listen, status_path, status_listen, access_log, access_format, slowlog, error_log : str or None
+        Paths of logs are absolute, or None where FPM's prefix would be needed to make them so, or where the log is a
+        stream (syslog, a container's output); the notes say so.
+    notes : tuple of str
     """
 
     name: str
@@ -59,7 +72,14 @@ class RunningPool:
     status_listen: str | None = None
     access_log: str | None = None
     access_format: str | None = None
+    slowlog: str | None = None
     error_log: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def pm(self) -> str | None:
+        """Its process manager: static, dynamic or ondemand."""
+        return None if self.settings is None else self.settings.pm
 
     @property
     def max_children(self) -> int | None:
@@ -91,20 +111,34 @@ def list_pools() -> tuple[RunningPool, ...]:
 
 
 def _names(master: Master, file: PoolFile | None) -> list[str]:
-    if file is not None and file.pools:
-        return list(file.pools)
     titles = list(dict.fromkeys(child.pool for child in master.children))
+    if file is not None and file.pools:
+        # What runs but is no longer (or not yet) in the configuration runs all the same.
+        known = {folded(name) for pool, directives in file.pools.items() for name in (pool, *_hidden(pool, directives))}
+        return [*file.pools, *(title for title in titles if folded(title) not in known)]
     # Without the configuration, a title is all there is: the pool of a status socket is called after its own.
     return [title for title in titles if title.removesuffix("_status") not in titles or not title.endswith("_status")]
 
 
+def _hidden(pool: str, directives: Mapping[str, str]) -> tuple[str, ...]:
+    return (f"{pool}_status",) if directives.get("pm.status_listen") else ()
+
+
 def _pool(name: str, master: Master, file: PoolFile | None, total: int) -> RunningPool:
-    directives: Mapping[str, str] = {} if file is None else file.pools.get(name, {})
+    pools: Mapping[str, Mapping[str, str]] = {} if file is None else file.pools
+    directives = pools.get(name, {})
     globals_: Mapping[str, str] = {} if file is None else file.global_settings
     files = [master.config]
     for include in () if file is None else file.includes:
         files += include.files or ()
     most = globals_.get("process.max", "0")
+    notes: list[str] = []
+    if name not in pools:
+        notes.append(f"pool {shown(name)} runs, but {shown(master.config)} could not be read or does not name it")
+    if any(folded(name) in map(folded, _hidden(pool, other)) for pool, other in pools.items()):
+        notes.append(f"children called {shown(name)} may belong to the status socket of another pool, too")
+    if "pm.status_listen" in directives and "pm.status_path" not in directives:
+        notes.append("pm.status_listen is set without pm.status_path: FPM then answers at /; set one, such as /status")
     return RunningPool(
         name=name,
         master_pid=master.pid,
@@ -114,35 +148,49 @@ def _pool(name: str, master: Master, file: PoolFile | None, total: int) -> Runni
         workers=tuple(child.pid for child in master.children if child.pool == name),
         pools_on_host=total,
         process_max=int(most) if re.fullmatch(r"[1-9][0-9]{0,8}", most) else None,
-        settings=_settings(directives),
-        listen=directives.get("listen"),
+        settings=_settings(directives, notes),
+        listen=_listen(directives, notes),
         status_path=directives.get("pm.status_path"),
         status_listen=directives.get("pm.status_listen"),
-        access_log=_path(directives.get("access.log"), directives.get("prefix")),
+        access_log=_path("access.log", directives, directives, notes),
         access_format=directives.get("access.format"),
-        error_log=_path(globals_.get("error_log"), None),
+        slowlog=_path("slowlog", directives, directives, notes),
+        error_log=_path("error_log", globals_, {}, notes),
+        notes=tuple(notes),
     )
 
 
-def _settings(directives: Mapping[str, str]) -> PoolSettings | None:
+def _settings(directives: Mapping[str, str], notes: list[str]) -> PoolSettings | None:
     try:
         return pool_settings(directives) if directives else None
-    except InvalidInput:
+    except InvalidInput as error:
+        notes.append(f"FPM would refuse the settings that are written now: {error}")
         return None
 
 
-def _path(text: str | None, prefix: str | None) -> str | None:
+def _listen(directives: Mapping[str, str], notes: list[str]) -> str | None:
+    listen = directives.get("listen", "")
+    # FPM's own test for an internet address
+    return listen if ":" in listen or listen.isdigit() else _path("listen", directives, directives, notes)
+
+
+def _path(name: str, directives: Mapping[str, str], pool: Mapping[str, str], notes: list[str]) -> str | None:
+    text, prefix = directives.get(name, ""), pool.get("prefix", "")
+    if _STREAM.fullmatch(text):
+        notes.append(f"{name} goes to {text}, not to a file")
+        return None
     if not text or text.startswith("/"):
         return text or None
-    return f"{prefix}/{text}" if prefix and prefix.startswith("/") else None
+    if prefix.startswith("/"):
+        return f"{prefix}/{text}"
+    notes.append(f"{name} = {shown(text)} is below FPM's prefix, which is not known")
+    return None
 
 
 def _version(master: Master) -> str | None:
     try:
-        binary = Path(os.readlink(f"/proc/{master.pid}/exe")).name  # noqa: PTH115 the text as it is, not resolved
+        binary = os.readlink(f"/proc/{master.pid}/exe")  # noqa: PTH115 the text as it is, not resolved
     except OSError:
         binary = ""
-    for text in (binary, master.config):
-        if match := _VERSION.search(text):
-            return match.group(1)
-    return None
+    found = next((match for text in (binary, master.config) if (match := _VERSION.search(text))), None)
+    return None if found is None else f"{found[1]}.{found[2]}"

@@ -14,6 +14,7 @@ import psutil
 
 from capacity.errors import MeasurementError
 from capacity.measure.host import Measured, measure_cpus, measure_ram, measure_reserved
+from capacity.measure.neighbours import Neighbour, measure_neighbours, page_cache_floor, swap
 from capacity.measure.processes import Master, find_masters, master_of
 from capacity.measure.usage import WORKED_CPU_TIME, Usage, read_usage
 from capacity.scenario import Source
@@ -25,6 +26,7 @@ __all__ = ["PoolMeasurement", "measure_pool", "shared_memory", "worker_memory"]
 _QUANTILE = 0.95
 # Every script reserves one chunk of this size; workers that never filled it have served next to nothing.
 _CHUNK = 2 << 20
+_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -224,10 +226,24 @@ def _host(
     try:
         ram, cpus = measure_ram(master.pid), measure_cpus(master.pid)
         reserved = measure_reserved(master.pid, fpm_memory=fpm_memory, counted=counted, upper_bound=total is None)
+        floor = page_cache_floor(ram.value)
+        neighbours = measure_neighbours({master.pid, *(child.pid for child in master.children)})
+        swapped = swap().sentence
     except (MeasurementError, psutil.Error, OSError) as error:
         notes.append(f"the host is unknown: {error}")
         return None, None, None
-    return ram, cpus, reserved
+    notes += [swapped] if swapped else []
+    return ram, cpus, _with_floor(reserved, floor, neighbours, ram)
+
+
+def _with_floor(reserved: Measured, floor: Measured, neighbours: Sequence[Neighbour], ram: Measured) -> Measured:
+    """Add what has to stay for the page cache, and name who uses the rest."""
+    named = ", ".join(map(str, neighbours[:_NAMED]))
+    text = f"{reserved.source.source}, plus {format_bytes(floor.value)} for the page cache ({floor.source.source})"
+    text += f"; the largest neighbours: {named}" if named else ""
+    # a host on which nothing is left is a result, not an error: one byte stays for the pool
+    value = min(reserved.value + floor.value, ram.value - 1)
+    return Measured(value, Source(source=text, samples=1), reserved.upper_bound or floor.upper_bound)
 
 
 def _noted(notes: list[str], name: str, result: Measured | str) -> Measured | None:
