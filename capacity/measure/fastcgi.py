@@ -195,7 +195,7 @@ def ask_status(address: Address, path: str, *, full: bool = False, timeout: floa
     Traceback (most recent call last):
     capacity.errors.InvalidInput: path must be a pm.status_path, such as /status; got 'status'
     """
-    if not re.fullmatch(r"/[\w./~-]{1,1000}", path, re.ASCII):
+    if not re.fullmatch(r"/[\w./~-]{0,1000}", path, re.ASCII):
         raise InvalidInput([Problem("path", "must be a pm.status_path, such as /status", shown(path))])
     deadline = _deadline(timeout)
     # Older PHP escapes no quotes in its JSON, so that any client's URI or user can break it; text bears them.

@@ -137,8 +137,6 @@ def _pool(name: str, master: Master, file: PoolFile | None, total: int) -> Runni
         notes.append(f"pool {shown(name)} runs, but {shown(master.config)} could not be read or does not name it")
     if any(folded(name) in map(folded, _hidden(pool, other)) for pool, other in pools.items()):
         notes.append(f"children called {shown(name)} may belong to the status socket of another pool, too")
-    if "pm.status_listen" in directives and "pm.status_path" not in directives:
-        notes.append("pm.status_listen is set without pm.status_path: FPM then answers at /; set one, such as /status")
     return RunningPool(
         name=name,
         master_pid=master.pid,
@@ -150,7 +148,7 @@ def _pool(name: str, master: Master, file: PoolFile | None, total: int) -> Runni
         process_max=int(most) if re.fullmatch(r"[1-9][0-9]{0,8}", most) else None,
         settings=_settings(directives, notes),
         listen=_listen(directives, notes),
-        status_path=directives.get("pm.status_path"),
+        status_path=directives.get("pm.status_path") or ("/" if "pm.status_listen" in directives else None),
         status_listen=directives.get("pm.status_listen"),
         access_log=_path("access.log", directives, directives, notes),
         access_format=directives.get("access.format"),

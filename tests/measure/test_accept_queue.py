@@ -114,6 +114,8 @@ Num       RefCount Protocol Flags    Type St Inode Path
 0000000000000004: 00000003 00000000 00000000 0001 02     0 /run/a b.sock
 0000000000000005: 00000003 00000000 00000000 0001 03 289097 /run/a b.sock
 0000000000000006: 00000003 00000000 00000000 0001 02     0 /run/a b.sock.old
+0000000000000007: 00000003 00000000 00000000 0001 02 289098 /run/a b.sock
+0000000000000008: 00000003 00000000 00000000 0001 04     0 /run/a b.sock
 """
 PROC_TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -136,7 +138,7 @@ def test_without_ss_proc_tells_who_waits_but_not_how_many_may(ss: FakeSs, tmp_pa
 def test_an_ss_that_hangs_is_given_up(ss: FakeSs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("capacity.measure.accept_queue._TIMEOUT", 0.2)
     sleep = shutil.which("sleep", path=os.defpath)
-    ss(body=f"exec {sleep} 60")
+    ss(body=f"{sleep} 2; echo 'u_str LISTEN 3 5 /no/such.sock 28 * 0 <-> ino:1'")
     assert accept_queue("/no/such.sock") is None
 
 

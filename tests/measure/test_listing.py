@@ -99,6 +99,7 @@ def test_every_pool_of_every_master_is_listed_those_at_rest_too(running: List) -
         ("/opt/plesk/php/8.1/sbin/php-fpm", "8.1"),
         ("/usr/local/sbin/php-fpm", None),
         ("/srv/2.4/php-fpm", None),
+        ("/opt/php7033/sbin/php-fpm", None),
         ("", None),
     ],
 )
@@ -127,10 +128,9 @@ def test_a_status_socket_is_no_pool_and_its_children_are_no_workers(running: Lis
     assert pool.notes == ()
 
 
-def test_a_status_socket_without_a_path_is_told(running: List) -> None:
+def test_a_status_socket_without_a_path_answers_at_the_root(running: List) -> None:
     pool = one(running((WWW + "pm.status_listen = /run/status.sock\n", [], "")))
-    assert pool.status_path is None
-    assert "set one, such as /status" in pool.notes[0]
+    assert pool.status_path == "/"
 
 
 def test_a_real_pool_may_be_called_like_a_status_socket(running: List) -> None:
