@@ -26,6 +26,8 @@ from capacity.units import format_bytes, format_fraction, format_seconds
 
 __all__ = ["Evidence", "Survey", "survey"]
 
+# Share of the cores that is left to PHP whatever the others took: the kernel shares fairly.
+_LEAST_LEFT = 0.25
 _HOURS_ENOUGH: Final = 2 * 3600.0
 _ENOUGH_REQUESTS = 30
 # Below these a heavier request in the log is the rounding of %M (2 MiB steps), above them another script.
@@ -122,6 +124,7 @@ def survey(evidence: Evidence) -> Survey:
         "worker.memory": _memory(evidence, values.get("worker.memory"), notes, blind),
     }
     values |= {name: value for name, value in chosen.items() if value is not None}
+    values |= _cores(evidence)
     values |= _visitors(evidence, notes, blind)
     _check_little(evidence, notes)
     _say_sampled(evidence, notes, blind)
@@ -179,6 +182,9 @@ def _light(
     host = evidence.host
     workers = evidence.workers or (host.workers_seen if host is not None else 0)
     cores = evidence.cores or (host.cpus.value if host is not None and host.cpus is not None else 0.0)
+    if evidence.sampled is not None and (evidence.history is None or evidence.log is not evidence.history):
+        # the others took theirs in the window, too; an old log does not tell what they took
+        cores = max(_LEAST_LEFT * cores, cores - (evidence.sampled.other_cores or 0.0))
     known = cpu_time is not None and workers >= 1 and cores > 0
     return light_load_service_time(
         logged,
@@ -248,6 +254,17 @@ def _memory(evidence: Evidence, seen: Measured | None, notes: list[str], blind: 
         )
         return measured(logged, "0.95 quantile of %M in the access log, above what the living workers took")
     return seen
+
+
+def _cores(evidence: Evidence) -> dict[str, Measured]:
+    """Cores with what others left of them in the window as the lower end."""
+    cpus = evidence.host.cpus if evidence.host is not None else None
+    others = evidence.sampled.other_cores if evidence.sampled is not None else None
+    if cpus is None or others is None:
+        return {}
+    low = max(0.0, cpus.value - others)
+    text = f"{cpus.source.source}; low is what the others left in the window"
+    return {"host.cpus": Measured(cpus.value, Source(source=text, samples=1, low=low, high=cpus.value))}
 
 
 def _visitors(evidence: Evidence, notes: list[str], blind: list[str]) -> dict[str, Measured]:
