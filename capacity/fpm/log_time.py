@@ -18,6 +18,7 @@ CLF: Final = "%d/%b/%Y:%H:%M:%S %z"
 """What FPM, nginx and Apache write unless told otherwise; also called ``clf``."""
 
 _MEMORY = 1 << 14
+_LONGEST = 64  # bytes; no time and no number is longer, but a hostile text may be 64 KiB
 _LAST = 32503680000.0
 # strftime's directive, what it looks like, and what strptime calls it
 _DIRECTIVES: Final = {
@@ -28,7 +29,7 @@ _DIRECTIVES: Final = {
     "h": (rb"\w{3,12}+", "%b"),
     "d": (rb"[0-9]{2}", "%d"),
     "e": (rb"[ 0-9][0-9]", "%d"),
-    "f": (rb"[0-9]{1,9}+", "%f"),
+    "f": (rb"[0-9]{1,6}+", "%f"),
     "H": (rb"[0-9]{2}", "%H"),
     "I": (rb"[0-9]{2}", "%I"),
     "j": (rb"[0-9]{3}", "%j"),
@@ -45,6 +46,8 @@ _DIRECTIVES: Final = {
     "%": (rb"%", "%%"),
 }
 _COMPOUND: Final = {"T": "%H:%M:%S", "R": "%H:%M", "F": "%Y-%m-%d", "D": "%m/%d/%y", "r": "%I:%M:%S %p"}
+# a leap second is the first of the next minute
+_CLF_CLOCK: Final = re.compile(r":(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60) [+-][0-9]{4}")
 _ISO = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9}+)?+(?:Z|[+-][0-9]{2}:?+[0-9]{2})?+"
 
 
@@ -62,6 +65,8 @@ class Memo(dict[bytes, float]):
         self._read = read
 
     def __missing__(self, text: bytes) -> float:
+        if len(text) > _LONGEST:
+            return self._read(text)
         if len(self) >= _MEMORY:
             self.clear()
         self[text] = self._read(text)
@@ -130,7 +135,7 @@ def has_zone(time_format: str) -> bool:
     >>> has_zone("clf"), has_zone("%Y-%m-%d %H:%M:%S")
     (True, False)
     """
-    return time_format in {"clf", "iso", "epoch"} or "%z" in time_format or "%s" in time_format
+    return time_format in {"clf", "iso", "epoch"} or any(piece in {"%z", "%s"} for _, piece, _ in _pieces(time_format))
 
 
 def _moment(text: bytes, *, read: Callable[[str], float]) -> float:
@@ -149,11 +154,29 @@ def _reader(time_format: str) -> Callable[[str], float]:
         return lambda text: _seconds(datetime.fromisoformat(text.replace(",", ".")))
     if time_format in {"clf", CLF}:
         return _ClfReader()
-    if "%s" in time_format:
-        before, _, after = time_format.partition("%s")
-        return lambda text: _epoch(text[len(before) : len(text) - len(after)])
-    wanted = "".join(piece.replace("%", "%%") if not kind else name for kind, piece, name in _pieces(time_format))
-    return lambda text: _seconds(datetime.strptime(text, wanted))
+    return _strftime_reader(_pieces(time_format))
+
+
+def _strftime_reader(pieces: list[tuple[bytes, str, str]]) -> Callable[[str], float]:
+    """Read by strptime what it can take: no name of a zone, and nothing twice; ``%s`` says all by itself."""
+    epoch = any(piece == "%s" for _, piece, _ in pieces)
+    wanted, pattern, seen = "", "", set()
+    for kind, piece, name in pieces:
+        expression = kind.decode() or re.escape(piece)
+        dropped = piece != "%s" if epoch else not name or (name in seen and name[1:].isalpha())
+        pattern += expression if dropped else f"({expression})"
+        wanted += "" if dropped else name
+        seen.add(name)
+    written = re.compile(pattern)
+
+    def read(text: str) -> float:
+        found = written.fullmatch(text)
+        if found is None:
+            raise ValueError(text)
+        said = "".join(found.groups())
+        return _epoch(said) if epoch else _seconds(datetime.strptime(said, wanted))
+
+    return read
 
 
 class _ClfReader:
@@ -163,7 +186,7 @@ class _ClfReader:
         self._midnights: dict[tuple[str, str], float] = {}
 
     def __call__(self, text: str) -> float:
-        if len(text) != 26 or text[11] != ":":
+        if not _CLF_CLOCK.fullmatch(text, 11):
             raise ValueError(text)
         day = text[:11], text[21:]
         if day not in self._midnights:
@@ -175,14 +198,13 @@ class _ClfReader:
 
 def _pieces(time_format: str) -> list[tuple[bytes, str, str]]:
     """Split into (pattern, text, strptime's name); of literal text the pattern is empty."""
-    for letter, meaning in _COMPOUND.items():
-        time_format = time_format.replace(f"%{letter}", meaning)
+    time_format = re.sub(r"%([A-Za-z%])", lambda found: _COMPOUND.get(found[1], found[0]), time_format)
     pieces = []
     for piece in re.split(r"(%[A-Za-z%])", time_format):
         if not re.fullmatch(r"%[A-Za-z%]", piece):
-            pieces += [(b"", piece, piece)] if piece else []
+            pieces += [(b"", piece, piece.replace("%", "%%"))] if piece else []
         elif piece == "%s":
-            pieces.append((rb"[0-9]{1,17}+", piece, piece))
+            pieces.append((rb"[0-9]{1,17}+", piece, ""))
         elif piece[1] in _DIRECTIVES:
             pieces.append((_DIRECTIVES[piece[1]][0], piece, _DIRECTIVES[piece[1]][1]))
         else:

@@ -137,6 +137,7 @@ class Minutes:
         breaks = [at for at in range(1, len(days)) if days[at] - days[at - 1] > 31]
         stretches = np.split(np.array(days), breaks)
         chosen = max(stretches, key=lambda stretch: sum(self._days[int(day)][0].sum() for day in stretch))
+        chosen = chosen[chosen < chosen[0] + LONGEST_SPAN]
         table = np.zeros((2, (int(chosen[-1]) - int(chosen[0]) + 1) * _DAY))
         for day in chosen:
             at = (int(day) - int(chosen[0])) * _DAY

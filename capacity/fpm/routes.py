@@ -23,6 +23,7 @@ OTHERS: Final = "(other routes)"
 
 _MOST_ROUTES = 4096
 _MEMORY = 1 << 15
+_LONGEST_WRITTEN = 512  # bytes; a hostile one has 64 KiB, and thousands of those are remembered
 _LONGEST = 120
 _REQUEST_LINE = re.compile(rb"[A-Za-z]{1,20} (\S+)(?: HTTP/[0-9.]+)?\Z")
 _HOST = re.compile(rb"https?://[^/]*", re.IGNORECASE)
@@ -181,5 +182,6 @@ class _Written(dict[bytes, int]):
             number = len(self._routes) if len(self._routes) < _MOST_ROUTES else _MOST_ROUTES
             if number < _MOST_ROUTES:
                 self._routes[name] = number
-        self[written] = number
+        if len(written) <= _LONGEST_WRITTEN:
+            self[written] = number
         return number

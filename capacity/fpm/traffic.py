@@ -190,9 +190,9 @@ class TrafficTally:
         wanted = np.ones(requests.count, bool)
         if self._kind == "upstream_time" and times is not None:
             wanted = ~np.isnan(times)  # the web server answered the others itself
-            self._static += int(requests.count - wanted.sum())
-        if started is not None and since > -np.inf:
-            wanted &= ~(started < since)
+        recent = np.ones(requests.count, bool) if started is None else ~(started < since)
+        self._static += int((recent & ~wanted).sum())
+        wanted &= recent
         if not wanted.all():
             requests, times = _only(requests, wanted), None if times is None else times[wanted]
             started = None if started is None else started[wanted]
@@ -240,7 +240,7 @@ class TrafficTally:
             arrival_rate=_arrival_rate(arrivals, seconds) if known else None,
             busiest_minute=busiest(arrivals, start, minutes=1) if minutes_known else None,
             peak_hour=busiest(arrivals, start, minutes=60),
-            rates=_rate_groups(arrivals),
+            rates=_rate_groups(arrivals, start, first, last) if first is not None and last is not None else (),
             time_kind=self._kind if times else None,
             time=times.mean_estimate() if times else None,
             time_scv=times.scv_estimate() if times else None,
@@ -282,9 +282,16 @@ def _arrival_rate(arrivals: FloatArray, seconds: float) -> Estimate:
     return rate(whole, 60.0) if len(whole) >= _ENOUGH_MINUTES else rate(np.array([arrivals.sum()]), seconds)
 
 
-def _rate_groups(arrivals: FloatArray) -> tuple[tuple[float, float], ...]:
+def _rate_groups(arrivals: FloatArray, start: float, first: float, last: float) -> tuple[tuple[float, float], ...]:
     """Group minutes of similar rate: (mean rate over their requests, their share of all requests)."""
-    used = np.sort(arrivals[arrivals > 0])
-    groups = np.array_split(used, min(_RATE_GROUPS, len(used))) if len(used) else []
-    total = used.sum()
-    return tuple((float((g * g).sum() / g.sum() / 60.0), float(g.sum() / total)) for g in groups)
+    begins = start + 60.0 * np.arange(len(arrivals))
+    covered = np.minimum(begins + 60.0, last + 1) - np.maximum(begins, first)
+    rates = arrivals / np.maximum(covered, 1.0)
+    order = np.argsort(rates)[np.count_nonzero(arrivals == 0) :]
+    if not len(order):
+        return ()
+    groups = np.array_split(order, min(_RATE_GROUPS, len(order)))
+    return tuple(
+        (float((rates[g] * arrivals[g]).sum() / arrivals[g].sum()), float(arrivals[g].sum() / arrivals.sum()))
+        for g in groups
+    )

@@ -27,6 +27,8 @@ VISIT_PAUSE: Final = 1800.0
 """A pause above this is no thinking [s]: the usual half hour of web analytics."""
 
 _MOST_CLIENTS = 1 << 16
+_AT_ONCE = 1 << 14
+_LONGEST_ADDRESS = 256  # bytes; a name has at most 253 characters
 _RATIO_BLOCKS = 4096
 # No visitor: the web server itself, or nothing at all.
 _NOBODY = re.compile(rb"(?:127\.[0-9.]+|::1|-|unix:)?")
@@ -87,13 +89,19 @@ class VisitorsTally:
         times : array or None
             How long each took [s].
         """
+        for at in range(0, len(clients), _AT_ONCE):
+            part = slice(at, at + _AT_ONCE)
+            self._follow(clients[part], started[part], None if times is None else times[part])
+
+    def _follow(self, clients: Sequence[bytes], started: FloatArray, times: FloatArray | None) -> None:
         self._make_room(len(clients))
         numbers = np.fromiter(map(self._numbers.__getitem__, clients), np.intp, len(clients))
         known = (numbers >= 0) & np.isfinite(started)
         numbers, begin = numbers[known], started[known]
         if not len(numbers):
             return
-        end = begin if times is None else begin + np.nan_to_num(times[known])
+        # what took longer than a visit may pause began none; a number out of all proportion would drown the others
+        end = begin if times is None else begin + np.minimum(np.nan_to_num(times[known]), VISIT_PAUSE)
         order = np.lexsort((begin, numbers))
         numbers, begin, end = numbers[order], begin[order], end[order]
         first = np.r_[True, numbers[1:] != numbers[:-1]]
@@ -101,7 +109,9 @@ class VisitorsTally:
         pause = begin - before
         new = pause > CLICK_PAUSE
         self._count(len(numbers), int(new.sum()))
-        self._thinking.add(pause[new & (pause <= VISIT_PAUSE)])
+        thinking = new & (pause <= VISIT_PAUSE)
+        # in order of time again: an interval is made of how neighbours resemble each other
+        self._thinking.add(pause[thinking][np.argsort(begin[thinking], kind="stable")])
         np.maximum.at(self._last_end, numbers, end)
 
     def result(self) -> Visitors | None:
@@ -148,7 +158,7 @@ class _Numbers(dict[bytes, int]):
 
     def __missing__(self, written: bytes) -> int:
         address = written.partition(b",")[0].strip()
-        if _NOBODY.fullmatch(address) or crc32(address) & self.mask:
+        if len(address) > _LONGEST_ADDRESS or _NOBODY.fullmatch(address) or crc32(address) & self.mask:
             return -1
         return self.setdefault(address, len(self))
 

@@ -15,12 +15,13 @@ import numpy as np
 from capacity.estimation import Estimate
 from capacity.queueing import shared_cores_throughput, shared_utilization
 
-__all__ = ["REQUEST_OVERHEAD", "light_load_service_time"]
+__all__ = ["REQUEST_OVERHEAD", "is_told_by", "light_load_service_time"]
 
 REQUEST_OVERHEAD: Final = 0.0003
 """What a worker spends on a request outside ``%d`` [s]: 0.27 ms on PHP 8.2 and Linux 6.18; it depends on the host."""
 
 _STEPS = 40
+_MISLEADING = 0.85
 _LEAST = 1e-6
 
 
@@ -59,7 +60,8 @@ def light_load_service_time(
     -----
     The model is the flow-equivalent server of `capacity.queueing.shared_utilization`; its own error is the error
     here: with a mixed load at 50 % busy cores it puts the logged time 9 % too low, so too little is taken out.
-    At saturation a logged time is the number of workers over the throughput of the cores, whatever the rest is.
+    At saturation a logged time is the number of workers over the throughput of the cores, whatever the rest is: see
+    `is_told_by`.
 
     Examples
     --------
@@ -70,11 +72,44 @@ def light_load_service_time(
     >>> round(service.value, 4), round(contention, 2)
     (0.0255, 0.58)
     """
-    if cpu_time is None or cpu_time <= 0 or not rates:
+    if cpu_time is None or cpu_time <= 0 or logged.value <= 0 or not rates:
         return _shifted(logged, overhead), 0.0
     found = _without_contention(logged.value, min(cpu_time, logged.value), workers, cores, rates)
     taken_out = logged.value - found
     return _shifted(logged, overhead - taken_out), taken_out / logged.value
+
+
+def is_told_by(rates: Sequence[tuple[float, float]], *, cpu_time: float | None, workers: int, cores: float) -> bool:
+    """Whether a log of this load can tell the service time at light load.
+
+    Parameters
+    ----------
+    rates : sequence of (float, float)
+        Arrival rates [1/s] and the share of the requests that met each.
+    cpu_time : float or None
+        [s]
+    workers : int
+        [-]
+    cores : float
+        [-]
+
+    Returns
+    -------
+    bool
+        False where more than half of the requests met cores that were more than 85 % busy: there 1 % of doubt in
+        the load is 7 % and more in the time.
+
+    Examples
+    --------
+    >>> is_told_by([(80.0, 1.0)], cpu_time=0.02, workers=20, cores=2), is_told_by(
+    ...     [(98.0, 1.0)], cpu_time=0.02, workers=20, cores=2
+    ... )
+    (True, False)
+    """
+    if cpu_time is None or cpu_time <= 0 or cores <= 0:
+        return True
+    most = min(float(workers), cores) / cpu_time
+    return sum(share for rate, share in rates if rate > _MISLEADING * most) <= 0.5
 
 
 def _without_contention(

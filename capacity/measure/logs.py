@@ -92,10 +92,13 @@ class LogReading:
         return tuple(None if tally is None else tally.result() for tally in (self._history, self._window))  # type: ignore[return-value]
 
     def _read_one(self, chunks: Iterator[bytes]) -> None:
-        first = next(chunks, b"")
+        first = b""
         if self._history is None:
-            lines = sample_lines(first)
-            if not lines:
+            # a rotated log may begin with megabytes of zeros where the writer went on at its old offset
+            for first in chunks:
+                if lines := sample_lines(first):
+                    break
+            else:
                 return
             known = self._format
             line_format = known.fitted(lines) if known is not None else recognise(lines, candidates=self._candidates)

@@ -18,7 +18,7 @@ from capacity.fpm.access_format import WANTED_FORMAT
 from capacity.fpm.series import SeriesLoad
 from capacity.fpm.traffic import Traffic
 from capacity.measure.host import Measured
-from capacity.measure.light_load import REQUEST_OVERHEAD, light_load_service_time
+from capacity.measure.light_load import REQUEST_OVERHEAD, is_told_by, light_load_service_time
 from capacity.measure.sampling import Sampled
 from capacity.measure.workers import PoolMeasurement
 from capacity.scenario import Source
@@ -144,20 +144,17 @@ def _service_time(
 ) -> tuple[Measured | None, Measured | None]:
     log, sampled = evidence.log, evidence.sampled
     if log is not None and log.time is not None and log.time_kind == "service_time":
-        value, contention = _light(evidence, log.time, cpu_time, log.rates, evidence.overhead)
         text = f"mean %d of the access log, {_span(log)}, plus {format_seconds(evidence.overhead)} outside it"
-        if contention >= 0.005:
-            text += f", less {format_fraction(contention)} for cores that were busy"
-        scv = None if log.time_scv is None else measured(log.time_scv, f"%d of the access log, {_span(log)}")
-        return measured(value, text), scv
+        value = _light(evidence, log.time, text, cpu_time, log.rates, evidence.overhead, notes)
+        spread = log.time_scv
+        if spread is None or not math.isfinite(spread.value):  # times that are all 0 have no relative spread
+            return value, None
+        return value, measured(spread, f"%d of the access log, {_span(log)}")
     if sampled is not None and sampled.service_time is not None:
         rate = 0.0 if sampled.arrival_rate is None else sampled.arrival_rate.value
-        value, contention = _light(evidence, sampled.service_time, cpu_time, ((rate, 1.0),), 0.0)
         blind.append(f"the spread of the service time: write access.format = '{WANTED_FORMAT}'")
         text = f"busy workers / arrival rate of the status page (Little's law), {sampled.looks} looks"
-        if contention >= 0.005:
-            text += f", less {format_fraction(contention)} for cores that were busy"
-        return measured(value, text), None
+        return _light(evidence, sampled.service_time, text, cpu_time, ((rate, 1.0),), 0.0, notes), None
     if evidence.series is not None and evidence.series.service_time is not None:
         text = "active processes / arrival rate of the monitoring (Little's law)"
         return measured(evidence.series.service_time, text), None
@@ -175,25 +172,47 @@ def _service_time(
 def _light(
     evidence: Evidence,
     logged: Estimate,
+    text: str,
     cpu_time: Measured | None,
     rates: tuple[tuple[float, float], ...],
     overhead: float,
-) -> tuple[Estimate, float]:
+    notes: list[str],
+) -> Measured:
+    """Service time at light load, or an upper bound where the cores were too busy to tell."""
     host = evidence.host
     workers = evidence.workers or (host.workers_seen if host is not None else 0)
     cores = evidence.cores or (host.cpus.value if host is not None and host.cpus is not None else 0.0)
+    left = cores
     if evidence.sampled is not None and (evidence.history is None or evidence.log is not evidence.history):
         # the others took theirs in the window, too; an old log does not tell what they took
-        cores = max(_LEAST_LEFT * cores, cores - (evidence.sampled.other_cores or 0.0))
-    known = cpu_time is not None and workers >= 1 and cores > 0
-    return light_load_service_time(
-        logged,
-        cpu_time=cpu_time.value if known and cpu_time is not None else None,
-        workers=max(1, workers),
-        cores=cores,
-        rates=[pair for pair in rates if pair[0] > 0],
-        overhead=overhead,
+        left = max(_LEAST_LEFT * cores, cores - (evidence.sampled.other_cores or 0.0))
+    work = cpu_time.value if cpu_time is not None and workers >= 1 and cores > 0 else None
+    loads = [pair for pair in rates if pair[0] > 0]
+    if not is_told_by(loads, cpu_time=work, workers=workers, cores=left):
+        value, _ = light_load_service_time(logged, cpu_time=None, workers=1, cores=1.0, rates=(), overhead=overhead)
+        notes.append(
+            f"the cores were full ({left:.2g} left to this pool): service_time has the waiting for them in it and is "
+            "an upper bound; measure at a quieter hour"
+        )
+        return measured(value, f"upper bound, on full cores: {text}", upper_bound=True)
+    # The kernel shares fairly, so what the others took was neither all lost to PHP nor all there for it.
+    value, contention = _between(
+        *(
+            light_load_service_time(
+                logged, cpu_time=work, workers=max(1, workers), cores=there, rates=loads, overhead=overhead
+            )
+            for there in (left, cores)
+        )
     )
+    less = f", less {format_fraction(contention)} for cores that were busy" if contention >= 0.005 else ""
+    return measured(value, f"{text}{less}")
+
+
+def _between(less: tuple[Estimate, float], more: tuple[Estimate, float]) -> tuple[Estimate, float]:
+    """Middle of two estimates, in an interval that holds both."""
+    low, high = less[0].low, more[0].high
+    value = (less[0].value + more[0].value) / 2
+    return Estimate(value, low, high, less[0].samples), (less[1] + more[1]) / 2
 
 
 def _cpu_time(evidence: Evidence, notes: list[str]) -> Measured | None:

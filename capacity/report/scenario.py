@@ -37,7 +37,8 @@ def scenario_toml(tables: Mapping[str, Mapping[str, Any]], *, comments: Iterable
     cpus = 2
     <BLANKLINE>
     """
-    head = "".join(f"# {line}\n" for comment in comments for line in comment.splitlines())
+    lines = (line for comment in comments for line in comment.splitlines())
+    head = "".join(f"# {''.join(c if c.isprintable() else '?' for c in line)}\n" for line in lines)
     body = tomli_w.dumps({name: _rounded(table) for name, table in tables.items() if table})
     return f"{head}\n{body}" if head else body
 
