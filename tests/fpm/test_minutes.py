@@ -54,7 +54,7 @@ def test_against_a_loop(requests: list[tuple[float, float]], cut: int) -> None:
     for at, (count, seconds) in enumerate(zip(arrivals, busy, strict=True)):
         assert count == expected_arrivals.get(first + at, 0)
         assert seconds == pytest.approx(expected_busy.get(first + at, 0.0), abs=1e-9)
-    assert len(arrivals) == max(m for m in {*expected_arrivals, *expected_busy} if expected_arrivals.get(m) or expected_busy.get(m)) - first + 1
+    assert len(arrivals) == max([*expected_arrivals, *(m for m, held in expected_busy.items() if held)]) - first + 1
     timeline = minutes.timeline()
     assert timeline is not None
     assert (timeline.arrival_rate * timeline.seconds).sum() == pytest.approx(arrivals.sum())
@@ -100,10 +100,10 @@ def test_a_quiet_month_stays_in() -> None:
     assert len(arrivals) == 31 * 1440 + 1
 
 
-@pytest.mark.parametrize("spacing", [1, 31, 32], ids=["each day", "each month", "apart"])
-def test_memory_is_bounded_whatever_the_stamps(spacing: int) -> None:
+@pytest.mark.parametrize(("spacing", "count"), [(1, 5000), (31, 5000), (32, 100_000)])
+def test_memory_is_bounded_whatever_the_stamps(spacing: int, count: int) -> None:
     minutes = Minutes()
-    days = spacing * np.arange(100_000)
+    days = spacing * np.arange(count)
     tracemalloc.start()
     for part in np.array_split(days, 100):
         minutes.add(part * DAY, np.full(len(part), 1.0))
@@ -112,11 +112,11 @@ def test_memory_is_bounded_whatever_the_stamps(spacing: int) -> None:
     assert minutes.timeline() is not None
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert minutes.lost == 100_000 - LONGEST_SPAN
+    assert minutes.lost == count - LONGEST_SPAN
     assert len(arrivals) <= LONGEST_SPAN * 1440
-    # a day of two rows is 23 kB; the series takes as much again, and the timeline a copy
+    # a day of two rows is 23 kB; the series takes as much again, and the timeline two copies
     assert kept < 1.2 * LONGEST_SPAN * 2 * 1440 * 8
-    assert peak < 5 * LONGEST_SPAN * 2 * 1440 * 8
+    assert peak < 6 * LONGEST_SPAN * 2 * 1440 * 8
 
 
 def test_by_the_minute_up_to_a_day_and_by_the_hour_beyond() -> None:
