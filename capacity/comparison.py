@@ -29,6 +29,8 @@ _NORMAL_95 = 1.6449
 # by between runs on a shared machine. Memory: one allocator step on a small worker. All from measurements.
 _TOLERANCE: Final = {"busy_workers": 0.1, "service_time": 0.1, "cpu_time": 0.2, "worker_memory": 0.15}
 _LEAST_QUEUE = 0.5
+# A stated lower end may be 0 or nonsense; no request takes a thousandth of the mean of all.
+_LEAST_SHARE = 1e-3
 # Relative doubt of a figure that came without an interval, mostly of few samples.
 _UNKNOWN = 0.2
 
@@ -108,7 +110,7 @@ def _load(scenario: Scenario, measured: Mapping[str, Estimate], workers: int, se
     source = scenario.sources.get("workload.service_time")
     services = (
         service,
-        service if source is None or source.low is None else min(service, source.low),
+        service if source is None or source.low is None else max(min(service, source.low), _LEAST_SHARE * service),
         service if source is None or source.high is None else max(service, source.high),
     )
     corners = list(product(rates, services))

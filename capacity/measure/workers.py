@@ -233,6 +233,7 @@ def _host(
         notes.append(f"the host is unknown: {error}")
         return None, None, None
     notes += [swapped] if swapped else []
+    notes.append(f"memory in use beside this pool: {', '.join(map(str, neighbours[:_NAMED]))}, and the kernel")
     return ram, cpus, _with_floor(reserved, floor, neighbours, ram)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
@@ -123,13 +124,13 @@ def comparison_text(result: Comparison, console: Console) -> RenderableType:
 def _values(pool: str | None, found: Survey, console: Console) -> Table:
     title = "Measured" if pool is None else f"Pool {pool}"
     table = Table(box=box_for(console), title=title, title_justify="left", title_style="bold")
-    table.add_column("field")
+    table.add_column("field", no_wrap=True)
     table.add_column("value", justify="right")
     table.add_column("90 % interval", justify="right")
-    table.add_column("source")
+    table.add_column("source (whole in the file)")
     for field, value in found.values.items():
         show = _unit(field)
-        table.add_row(field, _bounded(show(value.value), value), _interval(show, value), value.source.source)
+        table.add_row(field, _bounded(show(value.value), value), _interval(show, value), _brief(value.source.source))
     return table
 
 
@@ -212,6 +213,11 @@ def _unit(field: str) -> Any:
 
 def _or_none(show: Any, value: float | None) -> str:
     return "-" if value is None else str(show(value))
+
+
+def _brief(source: str) -> str:
+    """Give the first clause of where a value is from, without what stands in brackets."""
+    return re.sub(r" \([^()]*\)", "", source).partition("; ")[0].partition(", plus ")[0]
 
 
 def _bounded(text: str, value: Measured) -> str:

@@ -16,7 +16,7 @@ from capacity.fpm.access_format import access_format
 from capacity.fpm.log_time import CLF, clock, has_zone, time_pattern
 
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-MOMENTS = st.datetimes(datetime(1970, 1, 3), datetime(2999, 12, 29), timezones=ZONES)  # noqa: DTZ001
+MOMENTS = st.datetimes(datetime(1970, 1, 3), datetime(2999, 12, 29), timezones=ZONES)
 DATES = ["%Y-%m-%d", "%d/%b/%Y", "%a, %d %B %Y", "%A %e %h %Y", "%F", "%Y.%j", "%d%%%m%%%Y", "%Y%t%m%n%d"]
 TIMES = ["%H:%M:%S", "%T", "%I:%M:%S %p", "%r", "%H.%M.%S.%f", "%R:%S", "%%T %T"]
 

@@ -62,7 +62,9 @@ def test_numbers_and_query_strings_never_split_a_route(words: list[bytes], numbe
     assert route_name(path + b"?" + query) == route_name(b"/" + b"/".join([*words, b"0"]))
 
 
-@pytest.mark.parametrize("written", [b"/1" * 30_000, b"GET " + b"x" * 60_000, b"http://" + b"a" * 60_000, b"/a-" * 20_000])
+@pytest.mark.parametrize(
+    "written", [b"/1" * 30_000, b"GET " + b"x" * 60_000, b"http://" + b"a" * 60_000, b"/a-" * 20_000]
+)
 def test_a_name_costs_no_more_than_its_length(written: bytes) -> None:
     quarter = least_time(lambda: [route_name(written[: len(written) // 4]) for _ in range(100)])
     assert least_time(lambda: [route_name(written) for _ in range(100)]) < 12 * quarter + 0.05

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def logs(draw: st.DrawFn) -> list[Row]:
 def tallied(rows: Sequence[Row], cuts: Sequence[int] = ()) -> VisitorsTally:
     tally = VisitorsTally()
     edges = [0, *sorted(cut % (len(rows) + 1) for cut in cuts), len(rows)]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         clients, started, times = zip(*rows[low:high], strict=True) if high > low else ((), (), ())
         tally.add(clients, np.array(started, float), np.array(times, float))
     return tally
@@ -104,7 +105,9 @@ def test_the_end_of_the_longest_request_so_far_begins_the_pause() -> None:
     assert (found.clicks, found.think_time.value) == (3, pytest.approx(5.0))
 
 
-@pytest.mark.parametrize("nobody", [b"127.0.0.1", b"127.8.9.1", b"::1", b"-", b"", b"unix:", b" , 192.0.2.7", b"x" * 300])
+@pytest.mark.parametrize(
+    "nobody", [b"127.0.0.1", b"127.8.9.1", b"::1", b"-", b"", b"unix:", b" , 192.0.2.7", b"x" * 300]
+)
 def test_what_is_no_visitor_is_left_out(nobody: bytes) -> None:
     rows = [(b"192.0.2.1", 0.0, 0.1), (nobody, 0.0, 0.1), (nobody, 50.0, 0.1)]
     assert tallied(rows).result() is None

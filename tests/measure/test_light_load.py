@@ -166,7 +166,7 @@ def test_the_interval_stays_ordered_and_above_zero_whatever_comes(
     assert found.value <= max(1e-6, value) + overhead + 1e-12
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=15)
 @given(st.floats(1, 60), st.floats(1, 60))
 def test_the_busier_the_log_was_the_less_is_left(one: float, other: float) -> None:
     less, more = sorted([one, other])
