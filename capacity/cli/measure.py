@@ -304,7 +304,7 @@ def _tables(pool: RunningPool | None, found: Survey) -> dict[str, dict[str, Any]
         if pool.process_max:
             tables["policy"]["process_max"] = pool.process_max
         sources |= {f"policy.{name}": {"source": f"configuration {pool.config}"} for name in tables["policy"]}
-    return {**tables, "sources": sources}
+    return {name: table for name, table in {**tables, "sources": sources}.items() if table}
 
 
 def _write(pool: RunningPool | None, evidence: Evidence, found: Survey, output_format: str, output: str | None) -> int:
