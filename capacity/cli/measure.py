@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from capacity.cli.output import output_option, render_table, write
-from capacity.errors import InvalidInput, MeasurementError, Problem, UnreadableFile
+from capacity.cli.gathering import Stages, gather
+from capacity.cli.output import check_writable, output_option, render_table, write
+from capacity.errors import InvalidInput, MeasurementError, Problem
+from capacity.units import shown
 
 if TYPE_CHECKING:
     from capacity.estimation import Estimate
     from capacity.fpm.log_line import LineFormat
     from capacity.fpm.series import SeriesLoad
     from capacity.measure.listing import RunningPool
-    from capacity.measure.logs import LogReading
     from capacity.measure.survey import Evidence, Survey
     from capacity.scenario import Scenario
 
@@ -84,18 +82,21 @@ def measure(
     offline = bool(logs or prometheus or csv_file)
     if logs_only and not offline:
         raise InvalidInput([Problem("--logs-only", "goes with --access-log, --prometheus or --csv")])
+    if len(set(logs)) < len(logs):
+        raise InvalidInput([Problem("--access-log", "is given twice with one file: its requests would count double")])
+    check_writable(output)
     pool, notes = (None, []) if logs_only else _choose(pool_name, pool_file, offline=offline)
     line_format = _line_format(log_format)
     series = _series(prometheus, csv_file, pool_name)
-    evidence, seen = _gather(pool, seconds, logs, line_format, series)
-    from capacity.measure.survey import survey
+    with Stages(notes) as stages:
+        evidence = gather(pool, seconds, logs, error_log, line_format, series, stages)
+        from capacity.measure.survey import survey
 
-    found = survey(evidence)
-    notes += seen + _error_log(error_log or (pool.error_log if pool is not None else None), given=error_log is not None)
-    _tell(pool, evidence, found, notes)
-    if planned is not None:
-        return _compare(planned, evidence, found, output_format, output)
-    return _write(pool, evidence, found, output_format, output)
+        found = survey(evidence)
+        _tell(pool, evidence, found, notes)
+        if planned is not None:
+            return _compare(planned, evidence, found, output_format, output)
+        return _write(pool, evidence, found, output_format, output)
 
 
 def _choose(pool_name: str | None, pool_file: str | None, *, offline: bool) -> tuple[RunningPool | None, list[str]]:
@@ -121,14 +122,21 @@ def _choose(pool_name: str | None, pool_file: str | None, *, offline: bool) -> t
     if not running:
         message = f"{_NOT_RUNNING}; start it, or give a log of another host with --access-log"
         raise MeasurementError(message)
-    listed = "; ".join(f"{pool.name} (master {pool.master_pid}, {pool.config})" for pool in chosen or running)
+    listed = _listed(chosen or running)
     if chosen:
         option = "--pool" if len({pool.name for pool in chosen}) > 1 else "--pool-file"
         raise InvalidInput([Problem(option, f"is needed: several pools run here: {listed}")])
     given = pool_file if pool_name is None else pool_name
-    raise InvalidInput([Problem("--pool" if pool_name else "--pool-file", "runs no pool here", repr(given), listed)])
+    raise InvalidInput([Problem("--pool" if pool_name else "--pool-file", "runs no pool here", shown(given), listed)])
 
 
+def _listed(pools: Sequence[RunningPool]) -> str:
+    named = [f"{shown(pool.name)} (master {pool.master_pid}, {shown(pool.config)})" for pool in pools[:_MOST_LISTED]]
+    more = f" and {len(pools) - _MOST_LISTED} more" if len(pools) > _MOST_LISTED else ""
+    return "; ".join(named) + more
+
+
+_MOST_LISTED = 10
 _NOT_RUNNING = "no php-fpm runs here"
 
 
@@ -138,6 +146,8 @@ def _line_format(text: str | None) -> LineFormat | None:
     from capacity.fpm.access_format import access_format
     from capacity.fpm.web_format import apache_format, nginx_format
 
+    if not text.isprintable():
+        raise InvalidInput([Problem("--log-format", "must be one line of text", shown(text))])
     if "$" in text:
         return nginx_format(text)
     try:
@@ -164,122 +174,12 @@ def _series(prometheus: str | None, csv_file: str | None, pool: str | None) -> S
     found = read_csv(chunk for chunk, _ in chunks_of(csv_file))
     active = [s for s in found if s.name == ACTIVE and (pool is None or s.labels.get("pool", pool) == pool)]
     if len(active) != 1:
-        listed = ", ".join(dict.fromkeys(s.labels.get("pool", "?") for s in found if s.name == ACTIVE))
+        names = list(dict.fromkeys(s.labels.get("pool", "?") for s in found if s.name == ACTIVE))
+        listed = ", ".join(map(shown, names[:_MOST_LISTED]))
         rule = "is needed: the CSV has several pools" if active else "is not in the CSV"
         raise InvalidInput([Problem("--pool", rule, hint=f"it has {listed}" if listed else "")])
     accepted = [s for s in found if s.name == ACCEPTED and s.labels == active[0].labels]
     return load_of(active[0], accepted[0] if accepted else None)
-
-
-def _gather(
-    pool: RunningPool | None,
-    seconds: float,
-    logs: Sequence[str],
-    line_format: LineFormat | None,
-    series: SeriesLoad | None,
-) -> tuple[Evidence, list[str]]:
-    """Watch, then read the logs, then look at memory; an interrupt ends what it meets and keeps the rest."""
-    from capacity.measure.sampling import Watch
-    from capacity.measure.survey import Evidence
-    from capacity.measure.workers import measure_pool
-
-    notes = [] if pool is None else [*pool.notes, *_lints(pool)]
-    began = time.time()
-    sampled = host = None
-    if pool is not None:
-        watch = Watch(pool)
-        if seconds > 0:
-            with _interruptible(notes, "the watching"), _progress(f"watching pool {pool.name}") as told:
-                watch.watch(seconds, told=lambda elapsed: told(elapsed, seconds))
-        sampled = watch.result() if seconds > 0 else None
-        try:
-            host = measure_pool(pool.name, config_path=pool.config)
-        except MeasurementError as error:
-            notes.append(str(error))
-        if host is not None:
-            notes += host.notes
-    history = window = None
-    reading, why = _reading(pool, logs, line_format, since=began if sampled is not None else math.inf)
-    notes += why
-    if reading is not None:
-        try:
-            with _interruptible(notes, "the reading of the log"), _progress("reading the access log") as told:
-                reading.read(told=told)
-        except (InvalidInput, UnreadableFile) as error:
-            if logs:
-                raise
-            notes.append(f"its access log was not read: {error}")
-        history, window = reading.result()
-    workers = pool.max_children if pool is not None else None
-    return Evidence(host, sampled, history, window, series, workers=workers), notes
-
-
-def _lints(pool: RunningPool) -> list[str]:
-    """What FPM accepts in this pool's configuration and that does not do what it seems to."""
-    from capacity.fpm.rules import check
-    from capacity.measure.processes import configuration, find_masters
-
-    master = next((master for master in find_masters() if master.pid == pool.master_pid), None)
-    file = None if master is None else configuration(master)
-    if file is None:
-        return []
-    found = check(file.pools, file.global_settings, overridden=file.overridden)
-    return [f"{f.directive or f.pool}: {f.message}" for f in found if f.severity == "warning" and f.pool == pool.name]
-
-
-def _reading(
-    pool: RunningPool | None, logs: Sequence[str], line_format: LineFormat | None, *, since: float
-) -> tuple[LogReading | None, list[str]]:
-    from capacity.fpm.access_format import DEFAULT_FORMAT, access_format
-    from capacity.measure.logs import LogReading
-
-    candidates, notes = [], []
-    if pool is not None and (pool.access_log is not None or logs):
-        try:
-            candidates = [access_format(pool.access_format or DEFAULT_FORMAT)]
-        except InvalidInput as error:
-            notes.append(str(error))
-    paths = list(logs) or ([pool.access_log] if pool is not None and pool.access_log is not None else [])
-    if not paths:
-        return None, notes
-    known = line_format or (candidates[0] if candidates and not logs else None)
-    return LogReading(paths, line_format=known, candidates=candidates, since=since), notes
-
-
-@contextmanager
-def _interruptible(notes: list[str], what: str) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        notes.append(f"{what} was interrupted; what was gathered until then is kept")
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[float, float], None]]:
-    """Show how far it is, on standard error, where that is a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def _error_log(path: str | None, *, given: bool) -> list[str]:
-    if path is None:
-        return []
-    from capacity.fpm.error_log import read_error_log
-    from capacity.measure.logs import chunks_of
-
-    try:
-        return list(read_error_log(chunk for chunk, _ in chunks_of(path)).findings())
-    except UnreadableFile as error:
-        if given:
-            raise
-        return [f"its error log was not read: {error}"]
 
 
 def _tell(pool: RunningPool | None, evidence: Evidence, found: Survey, notes: Sequence[str]) -> None:

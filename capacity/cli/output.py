@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from capacity.errors import InvalidInput, Problem
+from capacity.units import shown
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["format_option", "output_option", "render_table", "write"]
+__all__ = ["check_writable", "format_option", "output_option", "render_table", "write"]
 
 # A piped table must not depend on the terminal it came from.
 _PIPED_WIDTH = 116
@@ -40,6 +44,18 @@ def write(text: str, output: str | None) -> None:
         Path(output).write_text(text, encoding="utf-8")
 
 
+def check_writable(output: str | None) -> None:
+    """Refuse a place that cannot be written to before long work is done for it."""
+    if output is None or output == "-":
+        return
+    path = Path(output)
+    if path.is_dir() or not path.parent.is_dir():
+        rule = "must be a file in a directory that exists"
+        raise InvalidInput([Problem("--output", rule, shown(output, longest=200))])
+    with path.open("a", encoding="utf-8"):  # raises what writing would raise
+        pass
+
+
 def render_table(build: Callable[[Console], RenderableType], output: str | None, *, err: bool = False) -> None:
     """Print a rich table in colour to a terminal, plain to a pipe or a file; `err` is for words about the data."""
     from io import StringIO
@@ -58,6 +74,7 @@ def render_table(build: Callable[[Console], RenderableType], output: str | None,
     console.print(build(console))
     text = "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
     if err:
-        click.echo(text, err=True)
+        with suppress(OSError):  # nobody may be reading the words: the data comes all the same
+            click.echo(text, err=True)
     else:
         write(text, output)

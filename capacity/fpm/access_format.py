@@ -27,6 +27,7 @@ _SIZES: Final = (
     {"bytes": 1.0} | dict.fromkeys(("kilobytes", "kilo"), 1024.0) | dict.fromkeys(("megabytes", "mega"), float(1 << 20))
 )
 # the environment names that hold a visitor's address and the address asked for, best first
+_FORWARDED = rb"[^, \n]*+(?:, ?+[^, \n]*+)*+"
 _CLIENTS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "REMOTE_ADDR")
 _ROUTES = ("REQUEST_URI", "DOCUMENT_URI", "PATH_INFO")
 
@@ -141,6 +142,8 @@ def _column(letter: str, argument: str, name: str, whole: str) -> Column | Raw:
         return Column("cpu" if unit in {"", "total"} else None, NUMBER, 0.01)
     if letter in "tT":
         return _time(letter, argument or CLF, refuse)
+    if letter == "e" and argument == "HTTP_X_FORWARDED_FOR":
+        return Column("client", _FORWARDED)
     if letter == "e":
         return Column("client" if argument in _CLIENTS else "route" if _is_route(argument) else None)
     if letter in "fr":

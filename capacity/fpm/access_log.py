@@ -27,6 +27,7 @@ _BLOCK = 1 << 17
 _SHOWN = 3
 # Reading a refused line again costs more than the line; after so many in vain they are taken for noise.
 _PATIENCE = 2000
+_BLANK = re.compile(rb"\n\n++")
 _LISTED = re.compile(rb"[0-9]+(?:\.[0-9]+)?")
 # Nothing that is counted here is negative or larger: microseconds of 30000 years, bytes of an exbibyte.
 _MOST = 1e18
@@ -149,7 +150,7 @@ def sample_lines(data: bytes, most: int = 400) -> list[bytes]:
     >>> sample_lines(b"one\n\ntwo\nhal")
     [b'one', b'two']
     """
-    lines = data.split(b"\n", 4 * most)[: 4 * most]
+    lines = _without_blank_lines(data.lstrip(b"\r\n\t \0")).split(b"\n", 4 * most)[: 4 * most]
     whole = [line.rstrip(b"\r") for line in lines[:-1] or lines if line.strip() and len(line) <= LONGEST_LINE]
     return whole[:most]
 
@@ -194,6 +195,15 @@ def _without_giants(block: bytes, noise: Noise) -> Iterator[bytes]:
     yield b"".join(kept)
 
 
+def _without_blank_lines(block: bytes) -> bytes:
+    """Squeeze runs of line ends, which the expression would try from every one of them."""
+    if b"\r" in block:
+        block = block.replace(b"\r\n", b"\n").replace(b"\r", b" ")
+    if b"\n\n" in block or block.startswith(b"\n"):
+        block = _BLANK.sub(b"\n", block).lstrip(b"\n")
+    return block
+
+
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """Keep the collector from looking in vain at thousands of new tuples again and again: 20 % of the time."""
@@ -215,6 +225,7 @@ class _Reader:
         self._in_vain = 0
 
     def read(self, block: bytes) -> Requests:
+        block = _without_blank_lines(block)
         with _no_collection():
             rows = self.format.strict.findall(block)
             columns = list(zip(*rows, strict=True))

@@ -28,6 +28,7 @@ QUANTILES: Final = (0.5, 0.95, 0.99)
 _KINDS: Final[tuple[TimeKind, ...]] = ("service_time", "upstream_time", "request_time")
 _MEMORY_QUANTILE = 0.95
 _RATE_GROUPS = 20
+_MOST_BACK = 3600.0
 _ENOUGH_MINUTES = 8
 
 
@@ -78,6 +79,8 @@ class Traffic:
     routes : tuple of Route
         The ten heaviest.
     visitors : Visitors or None
+    disordered : bool
+        Whether its times run backwards by more than an hour: visitors are then not followed.
     lost : int
         Requests without a usable time of day.
     """
@@ -105,6 +108,7 @@ class Traffic:
     failed: float | None
     routes: tuple[Route, ...]
     visitors: Visitors | None
+    disordered: bool
     lost: int
 
     @property
@@ -158,6 +162,7 @@ class TrafficTally:
         self._kind = next((kind for kind in _KINDS if kind in line_format.quantities), None)
         self._static = 0
         self._failed = self._answered = 0
+        self._disordered, self._latest = False, -np.inf
         self._times, self._cpu, self._memory = Tally(), Tally(), Tally()
         self._minutes, self._routes, self._visitors = Minutes(), Routes(), VisitorsTally()
 
@@ -205,6 +210,10 @@ class TrafficTally:
         for tally, values in ((self._times, times), (self._cpu, requests.cpu_time), (self._memory, requests.memory)):
             if values is not None:
                 tally.add(values)
+        if started is not None and np.isfinite(started).any():
+            # visitors can only be followed forwards
+            self._disordered |= bool(np.nanmin(started) < self._latest - _MOST_BACK)
+            self._latest = max(self._latest, float(np.nanmax(started)))
         if started is not None:
             self._minutes.add(started, times)
             if requests.client is not None:
@@ -253,7 +262,8 @@ class TrafficTally:
             timeline=self._minutes.timeline(),
             failed=self._failed / self._answered if self._answered else None,
             routes=self._routes.heaviest(),
-            visitors=self._visitors.result(),
+            visitors=None if self._disordered else self._visitors.result(),
+            disordered=self._disordered,
             lost=self._minutes.lost,
         )
 

@@ -23,6 +23,7 @@ REQUEST_OVERHEAD: Final = 0.0003
 _STEPS = 40
 _MISLEADING = 0.85
 _LEAST = 1e-6
+_NOTHING = 1e-9  # no CPU time that could be felt
 
 
 def light_load_service_time(
@@ -72,7 +73,7 @@ def light_load_service_time(
     >>> round(service.value, 4), round(contention, 2)
     (0.0255, 0.58)
     """
-    if cpu_time is None or cpu_time <= 0 or logged.value <= 0 or not rates:
+    if cpu_time is None or cpu_time < _NOTHING or logged.value <= 0 or not rates:
         return _shifted(logged, overhead), 0.0
     found = _without_contention(logged.value, min(cpu_time, logged.value), workers, cores, rates)
     taken_out = logged.value - found
@@ -106,7 +107,7 @@ def is_told_by(rates: Sequence[tuple[float, float]], *, cpu_time: float | None, 
     ... )
     (True, False)
     """
-    if cpu_time is None or cpu_time <= 0 or cores <= 0:
+    if cpu_time is None or cpu_time < _NOTHING or cores <= 0:
         return True
     most = min(float(workers), cores) / cpu_time
     return sum(share for rate, share in rates if rate > _MISLEADING * most) <= 0.5

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from capacity.errors import InvalidInput
@@ -46,8 +46,8 @@ class RunningPool:
         Of PHP, such as ``8.2``, by the name of the binary or of the configuration's directory.
     workers : tuple of int
         The pids of its children now; those of a ``pm.status_listen`` are not among them.
-    pools_on_host : int
-        Pools of all masters.
+    pools_on_host, pools_of_master : int
+        Pools of all masters, and of this one.
     process_max : int or None
         FPM's limit on the children of all pools of this master.
     settings : PoolSettings or None
@@ -61,10 +61,11 @@ class RunningPool:
     name: str
     master_pid: int
     config: str
-    files: tuple[str, ...]
-    version: str | None
-    workers: tuple[int, ...]
-    pools_on_host: int
+    files: tuple[str, ...] = ()
+    version: str | None = None
+    workers: tuple[int, ...] = ()
+    pools_on_host: int = 1
+    pools_of_master: int = 1
     process_max: int | None = None
     settings: PoolSettings | None = None
     listen: str | None = None
@@ -107,7 +108,33 @@ def list_pools() -> tuple[RunningPool, ...]:
     read = [(master, configuration(master)) for master in find_masters()]
     names = [(master, file, _names(master, file)) for master, file in read]
     total = sum(len(pools) for _, _, pools in names)
-    return tuple(_pool(name, master, file, total) for master, file, pools in names for name in pools)
+    return tuple(pool for master, file, pools in names for pool in _pools(pools, master, file, total))
+
+
+def _pools(names: list[str], master: Master, file: PoolFile | None, total: int) -> Iterator[RunningPool]:
+    files = [master.config]
+    for include in () if file is None else file.includes:
+        files += include.files or ()
+    read = tuple(str(Path(path).resolve()) for path in files)
+    pools = {} if file is None else file.pools
+    hidden = {folded(name) for pool, directives in pools.items() for name in _hidden(pool, directives)}
+    version = _version(master)
+    workers: dict[str, list[int]] = {}
+    for child in master.children:
+        workers.setdefault(child.pool, []).append(child.pid)
+    for name in names:
+        pool = _pool(name, master, file)
+        if folded(name) in hidden:
+            note = f"children called {shown(name)} may belong to the status socket of another pool, too"
+            pool = replace(pool, notes=(*pool.notes, note))
+        yield replace(
+            pool,
+            files=read,
+            version=version,
+            workers=tuple(workers.get(name, ())),
+            pools_on_host=total,
+            pools_of_master=len(names),
+        )
 
 
 def _names(master: Master, file: PoolFile | None) -> list[str]:
@@ -124,27 +151,19 @@ def _hidden(pool: str, directives: Mapping[str, str]) -> tuple[str, ...]:
     return (f"{pool}_status",) if directives.get("pm.status_listen") else ()
 
 
-def _pool(name: str, master: Master, file: PoolFile | None, total: int) -> RunningPool:
+def _pool(name: str, master: Master, file: PoolFile | None) -> RunningPool:
+    """What the configuration says of one pool."""
     pools: Mapping[str, Mapping[str, str]] = {} if file is None else file.pools
     directives = pools.get(name, {})
     globals_: Mapping[str, str] = {} if file is None else file.global_settings
-    files = [master.config]
-    for include in () if file is None else file.includes:
-        files += include.files or ()
     most = globals_.get("process.max", "0")
     notes: list[str] = []
     if name not in pools:
         notes.append(f"pool {shown(name)} runs, but {shown(master.config)} could not be read or does not name it")
-    if any(folded(name) in map(folded, _hidden(pool, other)) for pool, other in pools.items()):
-        notes.append(f"children called {shown(name)} may belong to the status socket of another pool, too")
     return RunningPool(
         name=name,
         master_pid=master.pid,
         config=master.config,
-        files=tuple(str(Path(path).resolve()) for path in files),
-        version=_version(master),
-        workers=tuple(child.pid for child in master.children if child.pool == name),
-        pools_on_host=total,
         process_max=int(most) if re.fullmatch(r"[1-9][0-9]{0,8}", most) else None,
         settings=_settings(directives, notes),
         listen=_listen(directives, notes),

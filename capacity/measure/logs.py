@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from capacity.fpm.recognition import recognise
 from capacity.fpm.traffic import Traffic, TrafficTally
 from capacity.units import shown
 
-__all__ = ["LogReading", "chunks_of"]
+__all__ = ["LogReading", "chunks_of", "look_at"]
 
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -49,7 +50,7 @@ class LogReading:
         self._paths = paths
         self._format = line_format
         self._candidates = candidates
-        self._since = since
+        self.since = since
         self._history: TrafficTally | None = None
         self._window: TrafficTally | None = None
 
@@ -107,8 +108,22 @@ class LogReading:
         assert window is not None
         for requests in history.read(_before(first, chunks)):
             history.add(requests)
-            if self._since < math.inf:
-                window.add(requests, since=self._since)
+            if self.since < math.inf:
+                window.add(requests, since=self.since)
+
+
+def look_at(path: str) -> None:
+    """Read the first piece of a log, so that one that cannot be read is told before anything else is done.
+
+    Parameters
+    ----------
+    path : str
+
+    Raises
+    ------
+    UnreadableFile
+    """
+    next(chunks_of(path), None)
 
 
 def chunks_of(path: str) -> Iterator[tuple[bytes, int]]:
@@ -132,10 +147,12 @@ def chunks_of(path: str) -> Iterator[tuple[bytes, int]]:
         if not stat.S_ISREG(Path(path).stat().st_mode):
             raise _unreadable(path, "it is no regular file (logs that go to standard error are kept elsewhere)")
         with Path(path).open("rb") as file:
+            # A log that is being written to is read as far as it had come; else one that grows fast never ends.
+            size = os.fstat(file.fileno()).st_size
             packed = file.read(2) == _GZIP
             file.seek(0)
             stream: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]
-            while chunk := stream.read(_CHUNK):
+            while chunk := stream.read(_CHUNK if packed else min(_CHUNK, max(0, size - file.tell()))):
                 yield chunk, file.tell()
     except (OSError, EOFError, ValueError, zlib.error) as error:
         if isinstance(error, UnreadableFile):

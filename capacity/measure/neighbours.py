@@ -140,11 +140,11 @@ def measure_neighbours(exclude: Collection[int] = (), *, root: Path = _ROOT) -> 
     groups: dict[str, list[tuple[int, int, bool]]] = {}
     try:
         for process in psutil.process_iter(["name", "cmdline", "memory_info"]):
-            resident = process.info["memory_info"]
+            resident = process.info.get("memory_info")
             # A kernel thread has no memory of its own; what ended or is hidden from us has None.
             if process.pid in exclude or resident is None or resident.rss == 0:
                 continue
-            name = _name(process.info["name"] or "?", process.info["cmdline"] or ())
+            name = _name(process.info.get("name") or "?", process.info.get("cmdline") or ())
             groups.setdefault(name, []).append(_memory(process.pid, resident.rss, root))
     except (psutil.Error, OSError) as error:
         message = f"the processes of this machine cannot be listed: {error}"

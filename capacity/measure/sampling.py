@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from capacity.errors import InvalidInput, MeasurementError
 from capacity.estimation import Estimate, mean, rate, ratio
@@ -17,6 +18,8 @@ from capacity.measure.fastcgi import ask_status, parse_address
 from capacity.measure.listing import RunningPool
 
 __all__ = ["Sampled", "Watch"]
+
+FloatArray = NDArray[np.float64]
 
 _INTERVAL = 0.5
 _TIMEOUT = 2.0
@@ -101,6 +104,10 @@ class Watch:
     _spent: float = 0.0
     _failures: list[str] = field(default_factory=list)
     _queue_seen: bool = True
+    _restarts: int = 0
+    _ended: bool = False
+    _recycled: bool = False
+    _total: float = 0.0
 
     def watch(self, seconds: float, *, told: Callable[[float], None] = lambda elapsed: None) -> None:
         """Look every half second for so long.
@@ -141,7 +148,7 @@ class Watch:
         seconds = looks[-1].time - looks[0].time if looks else 0.0
         seen = [look for look in looks if look.status is not None and look.status.accepted is not None]
         busy = np.array([look.status.busy(self._own_query) for look in seen if look.status is not None], float)
-        taken, lasted, cpu = self._intervals(seen)
+        taken, held, lasted, cpu = self._intervals(seen, busy)
         enough = len(taken) > 0 and taken.sum() >= _LEAST_REQUESTS
         waiting = np.array([look.queue.waiting for look in looks if look.queue is not None], float)
         counts = [look.workers for look in looks]
@@ -151,7 +158,7 @@ class Watch:
             arrival_rate=rate(taken, float(lasted.mean())) if len(taken) else None,
             busy=mean(busy) if len(busy) else None,
             most_busy=int(busy.max()) if len(busy) else None,
-            service_time=ratio((busy[1:] + busy[:-1]) / 2 * lasted, taken) if enough else None,
+            service_time=ratio(held, taken) if enough else None,
             cpu_time=ratio(cpu, taken) if enough else None,
             other_cores=_others(looks),
             waiting=mean(waiting) if len(waiting) else None,
@@ -167,16 +174,18 @@ class Watch:
     def _own_query(self) -> bool:
         return self.pool.status_listen is None
 
-    def _intervals(self, seen: list[_Look]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Requests taken, seconds and CPU seconds between one look and the next."""
+    def _intervals(self, seen: list[_Look], busy: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Requests taken, seconds that workers were held, seconds and CPU seconds between one look and the next."""
         accepted = np.array([look.status.accepted for look in seen if look.status is not None], float)
-        taken = np.diff(accepted) - (1 if self._own_query else 0)
+        counted = np.diff(accepted)
         lasted = np.diff([look.time for look in seen])
         cpu = np.diff([look.cpu_time for look in seen])
-        if (taken < -1).any():  # FPM was restarted or reloaded and counts from 0 again
-            good = taken >= 0
-            return taken[good], lasted[good], cpu[good]
-        return np.maximum(taken, 0), lasted, cpu
+        held = (busy[1:] + busy[:-1]) / 2 * lasted
+        good = counted >= 0  # after a reload FPM counts from 0 again
+        if not good.all():
+            self._restarts += int((~good).sum())
+        taken = np.maximum(counted - (1 if self._own_query else 0), 0)
+        return taken[good], held[good], lasted[good], cpu[good]
 
     def _status(self) -> PoolStatus | None:
         address = self.pool.status_listen or self.pool.listen
@@ -196,25 +205,35 @@ class Watch:
         return queue
 
     def _count_cpu(self) -> int:
-        """Add the CPU time the workers took since the last look; a worker that has gone keeps what was seen."""
+        """Add the CPU time the workers took since the last look; give how many there are."""
         now: dict[int, float] = {}
         try:
-            children = psutil.Process(self.pool.master_pid).children()
+            master = psutil.Process(self.pool.master_pid)
+            children = master.children()
+            times = master.cpu_times()
         except psutil.Error:
+            self._ended = True
             return 0
         for child in children:
             try:
                 if child.pid not in self._cpu and not self._is_worker(child):
                     continue
-                times = child.cpu_times()
+                spent = child.cpu_times()
             except psutil.Error:
                 continue
-            now[child.pid] = times.user + times.system
+            now[child.pid] = spent.user + spent.system
+        before, self._cpu = self._cpu, now
         first = not self._looks
-        for pid, spent in now.items():
-            # a worker that came since the last look has spent all it has since then
-            self._spent += spent - self._cpu.get(pid, spent if first else 0.0)
-        self._cpu = now
+        if self.pool.pools_of_master == 1:
+            # What workers that have gone took is in the master's own books, also of those no look ever met.
+            reaped = times.children_user + times.children_system
+            total = reaped + sum(now.values())
+            self._spent += 0.0 if first else max(0.0, total - self._total)
+            self._total = total
+        else:
+            # the books do not tell pools apart: what a worker took after the last look at it is lost
+            self._recycled |= not first and not before.keys() <= now.keys()
+            self._spent += sum(spent - before.get(pid, spent if first else 0.0) for pid, spent in now.items())
         return len(now)
 
     def _is_worker(self, child: psutil.Process) -> bool:
@@ -225,7 +244,17 @@ class Watch:
         for look in seen[-1:]:
             if look.status is not None:
                 notes |= dict.fromkeys(look.status.notes)
-        return tuple(notes)
+        said = list(notes)
+        if self._restarts:
+            said.append("FPM was restarted or reloaded while it was watched; the time across it is left out")
+        if self._ended:
+            said.append("the master of the pool ended while it was watched")
+        if self._recycled:
+            said.append(
+                "workers ended while they were watched (pm.max_requests?) and other pools run beside this one: "
+                "cpu_time lacks what they took last"
+            )
+        return tuple(said)
 
 
 def _others(looks: list[_Look]) -> float | None:

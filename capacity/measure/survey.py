@@ -289,6 +289,9 @@ def _cores(evidence: Evidence) -> dict[str, Measured]:
 def _visitors(evidence: Evidence, notes: list[str], blind: list[str]) -> dict[str, Measured]:
     history = evidence.history
     visitors = history.visitors if history is not None else None
+    if history is not None and history.disordered:
+        notes.append("the times of the access log run backwards (files in the wrong order?): visitors are not followed")
+        return {}
     if history is None or visitors is None:
         blind.append(
             "users and think time: an access log with visitors' addresses (%{REMOTE_ADDR}e) tells them, or give "

@@ -72,7 +72,9 @@ class PoolMeasurement:
         return {name: value for name, value in named.items() if value is not None}
 
 
-def measure_pool(pool_name: str, *, config_path: str | None = None) -> PoolMeasurement | None:
+def measure_pool(
+    pool_name: str, *, config_path: str | None = None, master_pid: int | None = None
+) -> PoolMeasurement | None:
     """Measure a running pool and its host.
 
     Parameters
@@ -80,6 +82,8 @@ def measure_pool(pool_name: str, *, config_path: str | None = None) -> PoolMeasu
     pool_name : str
     config_path : str, optional
         The pool's file, to tell apart masters that run pools of the same name.
+    master_pid : int, optional
+        The master that is meant, where that is known already.
 
     Returns
     -------
@@ -101,7 +105,10 @@ def measure_pool(pool_name: str, *, config_path: str | None = None) -> PoolMeasu
     >>> measure_pool("no such pool") is None
     True
     """
-    master, chosen = master_of(pool_name, find_masters(), config_path)
+    masters = find_masters()
+    if master_pid is not None:
+        masters = tuple(master for master in masters if master.pid == master_pid)
+    master, chosen = master_of(pool_name, masters, config_path)
     if master is None:
         return None
     notes = list(chosen)

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from capacity.fpm.minutes import Peak
 from capacity.fpm.traffic import Traffic
 from capacity.measure.host import Measured
 from capacity.measure.survey import Evidence, Survey, moment
+from capacity.problems import field_label
 from capacity.report.text import box_for, section
 from capacity.results import Comparison
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
@@ -122,7 +124,7 @@ def comparison_text(result: Comparison, console: Console) -> RenderableType:
 
 
 def _values(pool: str | None, found: Survey, console: Console) -> Table:
-    title = "Measured" if pool is None else f"Pool {pool}"
+    title = Text("Measured" if pool is None else f"Pool {field_label(pool)}", style="bold")
     table = Table(box=box_for(console), title=title, title_justify="left", title_style="bold")
     table.add_column("field", no_wrap=True)
     table.add_column("value", justify="right")
@@ -130,7 +132,9 @@ def _values(pool: str | None, found: Survey, console: Console) -> Table:
     table.add_column("source (whole in the file)")
     for field, value in found.values.items():
         show = _unit(field)
-        table.add_row(field, _bounded(show(value.value), value), _interval(show, value), _brief(value.source.source))
+        # Text: what comes from a log or a file must not be read as markup
+        source = Text(_brief(value.source.source))
+        table.add_row(field, _bounded(show(value.value), value), _interval(show, value), source)
     return table
 
 
@@ -186,7 +190,7 @@ def _routes(log: Traffic, console: Console) -> Table:
         table.add_column(name, justify="right")
     for route in log.routes:
         table.add_row(
-            route.name,
+            Text(route.name),
             format_fraction(route.share),
             _or_none(format_fraction, route.busy_share),
             _or_none(format_seconds, route.mean_time),

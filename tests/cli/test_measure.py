@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from capacity.scenario import Scenario
 
-from .conftest import assert_refused, run
+from .conftest import assert_refused, run, spawn
 
 FORMAT = '%{REMOTE_ADDR}e %t "%m %{REQUEST_URI}e" %s %{micro}d %M %C%%'
 HOST = """
@@ -132,6 +133,48 @@ def test_a_hidden_direction_in_the_log_cannot_reach_the_file(log: Path) -> None:
 def test_a_wrong_option_is_named(log: Path, arguments: list[str], named: str) -> None:
     ran = run("measure", "--logs-only", "--access-log", str(log), *arguments)
     assert_refused(ran, named)
+
+
+@pytest.mark.parametrize("uri", ["/[/b]", "/[red]x", "/[link=http://evil.example/]click[/link]", ":smile:"])
+def test_an_address_is_no_markup(log: Path, uri: str) -> None:
+    line = f'192.0.2.1 24/Nov/2026:09:01:59 +0000 "GET {uri}" 200 9000000 12582912 20.00%\n'
+    log.write_bytes(log.read_bytes() + line.encode())
+    ran = measure(log)
+    assert ran.code == 1
+    assert uri in ran.err
+
+
+def test_blank_lines_cost_no_more_than_their_number(log: Path) -> None:
+    log.write_bytes(b"\n" * 2000 + log.read_bytes() + b"\r\n" * 100_000 + b"\n" * 3_000_000)
+    assert json.loads(measure(log, "--format", "json").out)["access_log"]["requests"] == 240
+
+
+def test_what_is_wrong_with_files_is_told_before_the_work_and_a_closed_stderr_loses_nothing(log: Path) -> None:
+    assert_refused(measure(log, "--error-log", str(log.parent / "missing")), "missing")
+    assert_refused(measure(log, "-o", str(log.parent)), "--output")
+    assert_refused(measure(log, "-o", str(log.parent / "no" / "file.toml")), "--output")
+    assert_refused(measure(log, "--access-log", str(log)), "twice")
+    with Path("/dev/full").open("wb") as full:
+        options = {"stdout": subprocess.PIPE, "stderr": full, "capture_output": False}
+        done = spawn("measure", "--logs-only", "--access-log", str(log), "--log-format", FORMAT, **options)
+    assert tomllib.loads(done.stdout)["workload"]["service_time"] == pytest.approx(0.2503)
+
+
+def test_files_in_the_wrong_order_are_told_and_visitors_not_followed(tmp_path: Path) -> None:
+    early, late = tmp_path / "1", tmp_path / "2"
+    early.write_bytes(log_of(60))
+    late.write_bytes(log_of(60).replace(b":09:", b":15:", 120))
+    right, wrong = (
+        run("measure", "--logs-only", "--log-format", FORMAT, "--access-log", str(one), "--access-log", str(two))
+        for one, two in ((early, late), (late, early))
+    )
+    assert "think_time" in right.out
+    assert "think_time" not in wrong.out
+    assert "run backwards" in " ".join(wrong.err.split())
+
+
+def test_a_file_that_is_no_error_log_tells_nothing(log: Path) -> None:
+    assert "no line of the error log is one of FPM's" in " ".join(measure(log, "--error-log", str(log)).err.split())
 
 
 def test_logs_only_needs_a_log() -> None:

@@ -56,6 +56,7 @@ EMPTY = Traffic(
     failed=None,
     routes=(),
     visitors=None,
+    disordered=False,
     lost=0,
 )
 LOG = replace(EMPTY, time_kind="service_time", time=estimate(0.2), time_scv=estimate(1.2), arrival_rate=estimate(10.0))
