@@ -254,3 +254,51 @@ def test_pools_are_named_where_several_run(start_fpm: Start) -> None:
     assert out == ""
     code, out, _ = measure(fpm, "--for", "0s", "--pool", "two")
     assert tomllib.loads(out)["policy"]["pools_on_host"] >= 2
+
+
+@needs_root
+def test_workers_that_live_for_one_request_and_a_reload_lose_no_cpu_time(start_fpm: Start) -> None:
+    fpm = start_fpm(pool(workers=4, pm__max_requests=1), 4)
+    script = fpm.script(
+        "burn.php",
+        f"""$used = fn() => (($u = getrusage())["ru_utime.tv_sec"]) + $u["ru_utime.tv_usec"] / 1e6;
+        $end = $used() + {BURN}; while ($used() < $end) {{ for ($i = 0; $i < 2000; $i++) {{ $x = sqrt($i); }} }}
+        echo "done";""",
+    )
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            fpm.request(script)
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    reload = threading.Timer(4, fpm.process.send_signal, [signal.SIGUSR2])
+    reload.start()
+    try:
+        code, out, err = measure(fpm, "--for", "7s", "--format", "json")
+    finally:
+        stop.set()
+        thread.join()
+    assert code == 0, err
+    found = json.loads(out)
+    # at least what the script burns; above, the start of a worker for every request
+    assert BURN <= found["scenario"]["workload"]["cpu_time"] <= 2.5 * BURN
+    assert "restarted or reloaded while it was watched" in " ".join(err.split())
+
+
+@needs_root
+def test_two_interrupts_and_a_termination_keep_what_was_gathered(start_fpm: Start) -> None:
+    fpm = start_fpm(pool(), 8)
+    send(fpm, 40, 3)
+    command = [sys.executable, "-m", "capacity", "measure", "--pool-file", str(fpm.config), "--for", "600s"]
+    for signals in ((signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)):
+        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(3)
+        for number in signals:
+            running.send_signal(number)
+            time.sleep(0.05)
+        out, err = running.communicate(timeout=60)
+        assert "interrupted" in err
+        assert tomllib.loads(out)["workload"]["service_time"] >= SLEEP
