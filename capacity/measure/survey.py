@@ -28,6 +28,8 @@ __all__ = ["Evidence", "Survey", "survey"]
 
 # Share of the cores that is left to PHP whatever the others took: the kernel shares fairly.
 _LEAST_LEFT = 0.25
+# From half-busy cores on the correction was measured to take out too little.
+_BUSY_CORES = 0.5
 _HOURS_ENOUGH: Final = 2 * 3600.0
 _ENOUGH_REQUESTS = 30
 # Below these a heavier request in the log is the rounding of %M (2 MiB steps), above them another script.
@@ -204,6 +206,13 @@ def _light(
             for there in (left, cores)
         )
     )
+    if work is not None and left > 0:
+        busy = sum(rate * share for rate, share in loads) * work / left
+        if busy > _BUSY_CORES:
+            notes.append(
+                f"this pool kept {format_fraction(busy)} of the cores left to it busy: service_time may still have some "
+                "of the waiting for them in it; measure at a quieter hour"
+            )
     less = f", less {format_fraction(contention)} for cores that were busy" if contention >= 0.005 else ""
     return measured(value, f"{text}{less}")
 
