@@ -91,10 +91,11 @@ def next_steps(
     elif crowded > 1 and workload.think_time > 0:
         # users requests S / (Z + S) = goal c, solved for S
         faster = carried * workload.think_time / (crowd * workload.requests_per_click - carried)
-        steps.append(
-            f"or with {workers:.0f} workers a service time of at most {format_seconds(faster)} instead of "
-            f"{format_seconds(workload.service_time)} (OPcache, database indexes, fewer queries, Redis sessions)"
-        )
+        if format_seconds(faster) != format_seconds(workload.service_time):
+            steps.append(
+                f"or with {workers:.0f} workers a service time of at most {format_seconds(faster)} instead of "
+                f"{format_seconds(workload.service_time)} (OPcache, database indexes, fewer queries, Redis sessions)"
+            )
     if crowded > 1:
         steps.append(f"or {math.ceil(crowded)} such hosts behind a load balancer, with sessions in a shared store")
     return tuple(steps)

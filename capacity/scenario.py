@@ -33,6 +33,8 @@ __all__ = [
     "Source",
     "Worker",
     "Workload",
+    "scenario_text",
+    "tables_of_toml",
     "value_of",
 ]
 
@@ -235,7 +237,7 @@ class Scenario(InputModel):
         Traceback (most recent call last):
         capacity.errors.UnreadableFile: no/such/file.toml: No such file or directory
         """
-        return cls.from_toml_text(_read_text(os.fspath(path)), name=os.fspath(path))
+        return cls.from_toml_text(scenario_text(os.fspath(path)), name=os.fspath(path))
 
     @classmethod
     def from_toml_text(cls, text: str, name: str = "-") -> Self:
@@ -259,16 +261,38 @@ class Scenario(InputModel):
         Traceback (most recent call last):
         capacity.errors.InvalidInput: standard input is not valid TOML: Invalid value (at end of document)
         """
-        label = "standard input" if name == "-" else _file_label(name)
-        try:
-            tables = tomllib.loads(text)
-        except RecursionError:
-            raise InvalidInput([Problem(label, "is no scenario: its tables are nested too deeply")]) from None
-        except ValueError as error:  # not only TOMLDecodeError: an int of 5000 digits is a plain ValueError
-            # Both ends are kept: the end says line and column.
-            reason = shortened(str(error), 120)
-            raise InvalidInput([Problem(label, f"is not valid TOML: {reason}")]) from None
-        return cls.from_mapping(tables)
+        return cls.from_mapping(tables_of_toml(text, name))
+
+
+def tables_of_toml(text: str, name: str = "-") -> dict[str, Any]:
+    r"""Read the tables of a scenario file without looking into them.
+
+    Parameters
+    ----------
+    text : str
+        TOML.
+    name : str
+        What an error calls the text; ``-`` is standard input.
+
+    Raises
+    ------
+    InvalidInput
+        When it is not TOML.
+
+    Examples
+    --------
+    >>> tables_of_toml("[host]\ncpus = 4")
+    {'host': {'cpus': 4}}
+    """
+    label = "standard input" if name == "-" else _file_label(name)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InvalidInput([Problem(label, "is no scenario: its tables are nested too deeply")]) from None
+    except ValueError as error:  # not only TOMLDecodeError: an int of 5000 digits is a plain ValueError
+        # Both ends are kept: the end says line and column.
+        reason = shortened(str(error), 120)
+        raise InvalidInput([Problem(label, f"is not valid TOML: {reason}")]) from None
 
 
 def value_of(tables: Mapping[str, Mapping[str, Any]], field: str) -> Any:
@@ -310,7 +334,8 @@ def _strangers(tables: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(f"policy.{field_label(name)}", "is not a known field", hint=hint)
 
 
-def _read_text(path: str) -> str:
+def scenario_text(path: str) -> str:
+    """Read the text of a scenario file, at most 1 MiB of UTF-8."""
     label = _file_label(path)
     try:
         with Path(path).open("rb") as file:

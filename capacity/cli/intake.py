@@ -16,7 +16,7 @@ from capacity.cli.options import OPTION_OF
 from capacity.errors import InvalidInput, MeasurementError, Problem, UnreadableFile
 from capacity.problems import field_label
 from capacity.results import Assumption
-from capacity.scenario import CASE_STUDY, CASE_STUDY_SOURCE, Scenario, value_of
+from capacity.scenario import CASE_STUDY, CASE_STUDY_SOURCE, Scenario, scenario_text, tables_of_toml, value_of
 from capacity.units import format_bytes, format_seconds, shown
 
 __all__ = ["Intake", "take_in", "tell_assumptions"]
@@ -43,7 +43,7 @@ def take_in(
     The host is measured only where nothing but the case study stands behind it: a scenario file means what
     it says.
     """
-    tables, origins = _base(scenario)
+    tables, origins = _base(scenario, fields)
     notes: list[str] = []
     name = pool_name or "www"
     if pool_file is not None:
@@ -67,7 +67,7 @@ def take_in(
     return Intake(built, assumptions, name, tuple(notes))
 
 
-def _base(scenario: str | None) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+def _base(scenario: str | None, fields: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     if scenario is None:
         tables = {name: dict(table) for name, table in CASE_STUDY.items()}
         origins = {f"{table}.{field}": CASE_STUDY_SOURCE for table, fields in tables.items() for field in fields}
@@ -81,12 +81,19 @@ def _base(scenario: str | None) -> tuple[dict[str, dict[str, Any]], dict[str, st
             message = "standard input: larger than 1 MiB, so it is no scenario"
             raise UnreadableFile(message)
         try:
-            built = Scenario.from_toml_text(text.decode("utf-8-sig"))
+            tables = tables_of_toml(text.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             message = f"standard input: not UTF-8 text (byte {error.start})"
             raise UnreadableFile(message) from None
     else:
-        built = Scenario.from_toml(scenario)
+        tables = tables_of_toml(scenario_text(scenario), scenario)
+    if all(isinstance(table, dict) for table in tables.values()):
+        # before the file is checked: what it lacks may be what the options give
+        _from_options(tables, {}, fields)
+    try:
+        built = Scenario.from_mapping(tables)
+    except InvalidInput as error:
+        raise InvalidInput(_by_option(problem, fields, {}) for problem in error.problems) from None
     return copy.deepcopy(built.to_mapping()), {}
 
 

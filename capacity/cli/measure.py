@@ -127,7 +127,16 @@ def _choose(pool_name: str | None, pool_file: str | None, *, offline: bool) -> t
         option = "--pool" if len({pool.name for pool in chosen}) > 1 else "--pool-file"
         raise InvalidInput([Problem(option, f"is needed: several pools run here: {listed}")])
     given = pool_file if pool_name is None else pool_name
-    raise InvalidInput([Problem("--pool" if pool_name else "--pool-file", "runs no pool here", shown(given), listed)])
+    raise InvalidInput(
+        [
+            Problem(
+                "--pool" if pool_name else "--pool-file",
+                "is no pool that runs here",
+                shown(given),
+                f"here run: {listed}",
+            )
+        ]
+    )
 
 
 def _listed(pools: Sequence[RunningPool]) -> str:
@@ -203,7 +212,9 @@ def _tables(pool: RunningPool | None, found: Survey) -> dict[str, dict[str, Any]
         tables["policy"] = {"pools_on_host": pool.pools_on_host}
         if pool.process_max:
             tables["policy"]["process_max"] = pool.process_max
-        sources |= {f"policy.{name}": {"source": f"configuration {pool.config}"} for name in tables["policy"]}
+        sources["policy.pools_on_host"] = {"source": "pools of all php-fpm masters that run here"}
+        if pool.process_max:
+            sources["policy.process_max"] = {"source": f"configuration {pool.config}"}
     return {name: table for name, table in {**tables, "sources": sources}.items() if table}
 
 
@@ -217,10 +228,16 @@ def _write(pool: RunningPool | None, evidence: Evidence, found: Survey, output_f
         write(survey_json(tables, evidence, found, missing), output)
     else:
         head = [f"Measured by capacity, {time.strftime('%Y-%m-%d %H:%M:%S %z')}"]
+        head.append("Numbers are SI: bytes, seconds, requests a second.")
         head += [f"MISSING: {field}; capacity recommend needs it" for field in missing]
-        write(scenario_toml(tables, comments=[*head, *(f"not seen: {line}" for line in found.blind)]), output)
+        head += [f"note: {line}" for line in found.notes] + [f"not seen: {line}" for line in found.blind]
+        write(scenario_toml(tables, comments=head), output)
     if missing:
-        click.echo(f"Error: incomplete: {', '.join(missing)} could not be measured (see above)", err=True)
+        listed = ", ".join(missing)
+        click.echo(
+            f"Error: incomplete: {listed} could not be measured; add them to the file, or give recommend the options",
+            err=True,
+        )
     return INCOMPLETE if missing else 0
 
 

@@ -30,6 +30,7 @@ _MEMORY_QUANTILE = 0.95
 _RATE_GROUPS = 20
 _MOST_BACK = 3600.0
 _ENOUGH_MINUTES = 8
+_SENSELESS = 10.0
 
 
 @dataclass(frozen=True)
@@ -288,8 +289,16 @@ def _only(requests: Requests, wanted: np.ndarray) -> Requests:
 
 
 def _arrival_rate(arrivals: FloatArray, seconds: float) -> Estimate:
-    whole = arrivals[1:-1]
-    return rate(whole, 60.0) if len(whole) >= _ENOUGH_MINUTES else rate(np.array([arrivals.sum()]), seconds)
+    """Mean of all, with the relative doubt that the whole minutes show."""
+    total = rate(np.array([arrivals.sum()]), seconds)
+    whole = arrivals[1:-1]  # the first and the last minute are cut
+    if len(whole) < _ENOUGH_MINUTES or not whole.sum():
+        return total
+    spread = rate(whole, 60.0)
+    if spread.low is None or spread.high is None or spread.high > _SENSELESS * spread.value:
+        return replace(total, low=None, high=None)  # a few bursts in long silence: their mean says little
+    factor = total.value / spread.value
+    return replace(total, low=spread.low * factor, high=spread.high * factor)
 
 
 def _rate_groups(arrivals: FloatArray, start: float, first: float, last: float) -> tuple[tuple[float, float], ...]:

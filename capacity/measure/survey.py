@@ -30,6 +30,9 @@ __all__ = ["Evidence", "Survey", "survey"]
 _LEAST_LEFT = 0.25
 # From half-busy cores on the correction was measured to take out too little.
 _BUSY_CORES = 0.5
+_FULL = 0.9
+# A log this many think times long has seen nearly all pauses; a shorter one only the short ones.
+_PAUSES = 20
 _HOURS_ENOUGH: Final = 2 * 3600.0
 _ENOUGH_REQUESTS = 30
 # Below these a heavier request in the log is the rounding of %M (2 MiB steps), above them another script.
@@ -166,7 +169,7 @@ def _service_time(
         return measured(log.time, f"upper bound: {log.time_kind} of {log.format.name}", upper_bound=True), None
     blind.append(
         f"service_time: let FPM log it (access.log = /var/log/php-fpm.$pool.access.log, access.format = "
-        f"'{WANTED_FORMAT}'), or give --service-time"
+        f"'{WANTED_FORMAT}'), or give --service-time to recommend"
     )
     return None, None
 
@@ -210,8 +213,8 @@ def _light(
         busy = sum(rate * share for rate, share in loads) * work / left
         if busy > _BUSY_CORES:
             notes.append(
-                f"this pool kept {format_fraction(busy)} of the cores left to it busy: service_time may still have some "
-                "of the waiting for them in it; measure at a quieter hour"
+                f"this pool kept {format_fraction(busy)} of the cores left to it busy: service_time may still have "
+                "some of the waiting for them in it; measure at a quieter hour"
             )
     less = f", less {format_fraction(contention)} for cores that were busy" if contention >= 0.005 else ""
     return measured(value, f"{text}{less}")
@@ -307,10 +310,15 @@ def _visitors(evidence: Evidence, notes: list[str], blind: list[str]) -> dict[st
             "--users, --think-time and --requests-per-click"
         )
         return {}
-    text = f"access log, {visitors.clients} addresses, {visitors.clicks} clicks"
+    text = f"access log, {_span(history)}: {visitors.clients} addresses, {visitors.clicks} clicks"
     doubt = "an office behind one address, or a crawler, falsifies it"
     values = {"workload.requests_per_click": measured(visitors.requests_per_click, f"{text}; {doubt}")}
-    if visitors.think_time is not None:
+    if visitors.think_time is not None and history.seconds < _PAUSES * visitors.think_time.value:
+        blind.append(
+            f"think time: a log of {format_seconds(history.seconds)} shows only the short pauses; let it cover an "
+            "hour, or give --think-time"
+        )
+    elif visitors.think_time is not None:
         values["workload.think_time"] = measured(visitors.think_time, f"{text}; {doubt}")
     return values
 
@@ -338,7 +346,14 @@ def _say_sampled(evidence: Evidence, notes: list[str], blind: list[str]) -> None
     sampled = evidence.sampled
     if sampled is None:
         return
-    notes.extend(sampled.notes)
+    known = sampled.waiting is not None
+    notes.extend(note for note in sampled.notes if not (known and note.startswith("listen queue is unknown")))
+    full = sampled.busy is not None and sampled.busy.value > _FULL * max(1, sampled.workers[1])
+    if full and (sampled.most_waiting or 0) > 1:
+        notes.append(
+            "the pool was full and requests waited: the arrival rate is what it completed, a lower bound of what was "
+            "asked of it"
+        )
     if sampled.busy is None:
         blind.append(
             "busy workers and the arrival rate: set pm.status_path = /status, and pm.status_listen to a socket of its "
@@ -350,7 +365,8 @@ def _say_sampled(evidence: Evidence, notes: list[str], blind: list[str]) -> None
             "switch fastcgi_keep_conn off"
         )
     if sampled.most_waiting:
-        notes.append(f"up to {sampled.most_waiting} requests waited in the accept queue")
+        those = "1 request" if sampled.most_waiting == 1 else f"up to {sampled.most_waiting} requests"
+        notes.append(f"{those} waited in the accept queue")
     if sampled.other_cores is not None and sampled.other_cores >= 0.1:
         notes.append(
             f"everything but this pool used {sampled.other_cores:.2g} cores while it was watched; host.cpus has "

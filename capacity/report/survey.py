@@ -20,7 +20,7 @@ from capacity.measure.host import Measured
 from capacity.measure.survey import Evidence, Survey, moment
 from capacity.problems import field_label
 from capacity.report.text import box_for, section
-from capacity.results import Comparison
+from capacity.results import Comparison, Deviation
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
 
 __all__ = ["comparison_text", "survey_json", "survey_text"]
@@ -58,7 +58,7 @@ def survey_text(
     if said:
         parts += ["", section("Keep in mind", said)]
     if found.blind:
-        parts += ["", section("What it could not see, and how to make it visible", found.blind)]
+        parts += [section("What it could not see, and how to make it visible", found.blind)]
     return Group(*parts)
 
 
@@ -106,7 +106,7 @@ def comparison_text(result: Comparison, console: Console) -> RenderableType:
     """
     title = f"Prediction and reality, {result.workers} workers, {format_seconds(result.seconds)}"
     table = Table(box=box_for(console), title=title, title_justify="left", title_style="bold")
-    for name in ("", "predicted", "band", "measured", ""):
+    for name in ("", "predicted", "band", "measured", "90 % interval", ""):
         table.add_column(name, justify="left" if not name else "right")
     for deviation in result.deviations:
         show = _unit(deviation.quantity)
@@ -114,13 +114,22 @@ def comparison_text(result: Comparison, console: Console) -> RenderableType:
         table.add_row(
             deviation.quantity.replace("_", " "),
             _or_none(show, deviation.predicted),
-            f"{low} to {high}",
+            f"{low} to {'no end' if deviation.band_high is None else high}",
             show(deviation.measured),
-            "BEYOND" if deviation.beyond else "within",
+            _interval_text(show, deviation.measured_low, deviation.measured_high),
+            _state(deviation),
             style="bold red" if deviation.beyond else None,
         )
     reasons = [f"{d.quantity.replace('_', ' ')}: {d.meaning}" for d in result.deviations if d.beyond]
     return Group(table, *(["", section("What it means", reasons)] if reasons else []))
+
+
+def _state(deviation: Deviation) -> str:
+    """Within, beyond, or outside by a value whose interval still reaches into the band."""
+    if deviation.beyond:
+        return "BEYOND"
+    low, high, value = deviation.band_low or 0.0, deviation.band_high, deviation.measured
+    return "within" if low <= value and (high is None or value <= high) else "unsure"
 
 
 def _values(pool: str | None, found: Survey, console: Console) -> Table:
@@ -186,7 +195,7 @@ def _users(log: Traffic) -> str:
 def _routes(log: Traffic, console: Console) -> Table:
     table = Table(box=box_for(console), title="Heaviest routes", title_justify="left", title_style="bold")
     table.add_column("route")
-    for name in ("requests", "busy time", "mean", "CPU", "memory"):
+    for name in ("requests", "busy time", "mean", "CPU time", "memory"):
         table.add_column(name, justify="right")
     for route in log.routes:
         table.add_row(
@@ -229,7 +238,11 @@ def _bounded(text: str, value: Measured) -> str:
 
 
 def _interval(show: Any, value: Measured) -> str:
-    low, high = value.source.low, value.source.high
+    # of an upper bound, an interval around it says nothing
+    return "" if value.upper_bound else _interval_text(show, value.source.low, value.source.high)
+
+
+def _interval_text(show: Any, low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"{show(low)} to {show(high)}"
 
 

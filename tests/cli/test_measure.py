@@ -61,6 +61,15 @@ def test_a_log_and_a_host_make_a_scenario(log: Path) -> None:
     assert set(tomllib.loads(ran.out)["sources"]) == set(scenario.sources)
 
 
+def test_what_a_measured_file_lacks_may_come_from_options(log: Path, tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    assert measure(log, "-o", str(path)).code == 1
+    assert run("recommend", str(path)).code == 2
+    options = ("--ram", "8GiB", "--reserved", "2GiB", "--cpus", "4")
+    assert run("recommend", str(path), *options).code == 0
+    assert run("forecast", str(path), *options, "--think-time", "5s").code == 0
+
+
 def test_the_load_of_hours_is_that_of_the_busiest(tmp_path: Path) -> None:
     path = tmp_path / "day.log"
     path.write_bytes(log_of(3 * 3600, 1) + log_of(3600, 3))  # from 9 to 12 o'clock, and thrice as many at 9 again
