@@ -123,7 +123,7 @@ def gather(
         history, window = reading.result()
         if history is None:
             notes.append("the access log has no line yet")
-    _error_log(error_log or (pool.error_log if pool is not None else None), pool, stages)
+    _error_log(error_log or (pool.error_log if pool is not None else None), stages)
     workers = pool.max_children if pool is not None else None
     return Evidence(host, sampled, history, window, series, workers=workers)
 
@@ -131,13 +131,10 @@ def gather(
 def _lints(pool: RunningPool) -> list[str]:
     """What FPM accepts in this pool's configuration and that does not do what it seems to."""
     from capacity.fpm.rules import check
-    from capacity.measure.processes import configuration, find_masters
 
-    master = next((master for master in find_masters() if master.pid == pool.master_pid), None)
-    file = None if master is None else configuration(master)
-    if file is None:
+    if pool.file is None:
         return []
-    found = check(file.pools, file.global_settings, overridden=file.overridden)
+    found = check(pool.file.pools, pool.file.global_settings, overridden=pool.file.overridden)
     return [f"{f.directive or f.pool}: {f.message}" for f in found if f.severity == "warning" and f.pool == pool.name]
 
 
@@ -177,7 +174,7 @@ def _progress(what: str) -> Iterator[Callable[[float, float], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _error_log(path: str | None, pool: RunningPool | None, stages: Stages) -> None:
+def _error_log(path: str | None, stages: Stages) -> None:
     """Read the error log and say what matters in it."""
     if path is None:
         return

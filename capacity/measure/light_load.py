@@ -15,7 +15,7 @@ import numpy as np
 from capacity.estimation import Estimate
 from capacity.queueing import shared_cores_throughput, shared_utilization
 
-__all__ = ["REQUEST_OVERHEAD", "is_told_by", "light_load_service_time"]
+__all__ = ["REQUEST_OVERHEAD", "is_told_by", "light_load_service_time", "shifted"]
 
 REQUEST_OVERHEAD: Final = 0.0003
 """What a worker spends on a request outside ``%d`` [s]: 0.27 ms on PHP 8.2 and Linux 6.18; it depends on the host."""
@@ -76,10 +76,10 @@ def light_load_service_time(
     (0.0255, 0.58)
     """
     if cpu_time is None or cpu_time < _NOTHING or logged.value <= 0 or not rates:
-        return _shifted(logged, overhead), 0.0
+        return shifted(logged, overhead), 0.0
     found = _without_contention(logged.value, min(cpu_time, logged.value), workers, cores, rates)
     taken_out = logged.value - found
-    return _shifted(logged, overhead - taken_out), taken_out / logged.value
+    return shifted(logged, overhead - taken_out), taken_out / logged.value
 
 
 def is_told_by(rates: Sequence[tuple[float, float]], *, cpu_time: float | None, workers: int, cores: float) -> bool:
@@ -140,8 +140,25 @@ def _held(
     return float((held * share).sum() / share.sum())
 
 
-def _shifted(estimate: Estimate, by: float) -> Estimate:
-    """Move an estimate and its interval, which stays above zero."""
+def shifted(estimate: Estimate, by: float) -> Estimate:
+    """Move an estimate and its interval, which stays above zero.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        [s]
+    by : float
+        [s]
+
+    Returns
+    -------
+    Estimate
+
+    Examples
+    --------
+    >>> shifted(Estimate(0.25, 0.24, 0.26, 100), REQUEST_OVERHEAD).value
+    0.2503
+    """
 
     def moved(end: float | None) -> float | None:
         return None if end is None else max(_LEAST, end + by)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from capacity.errors import InvalidInput
@@ -56,6 +56,8 @@ class RunningPool:
         Paths of logs are absolute, or None where FPM's prefix would be needed to make them so, or where the log is a
         stream (syslog, a container's output); the notes say so.
     notes : tuple of str
+    file : PoolFile or None
+        The configuration itself, as it was read.
     """
 
     name: str
@@ -76,6 +78,7 @@ class RunningPool:
     slowlog: str | None = None
     error_log: str | None = None
     notes: tuple[str, ...] = ()
+    file: PoolFile | None = field(default=None, repr=False, compare=False)
 
     @property
     def pm(self) -> str | None:
@@ -134,6 +137,7 @@ def _pools(names: list[str], master: Master, file: PoolFile | None, total: int) 
             workers=tuple(workers.get(name, ())),
             pools_on_host=total,
             pools_of_master=len(names),
+            file=file,
         )
 
 

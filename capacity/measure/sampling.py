@@ -104,7 +104,6 @@ class Watch:
     _spent: float = 0.0
     _failures: list[str] = field(default_factory=list)
     _queue_seen: bool = True
-    _restarts: int = 0
     _ended: bool = False
     _recycled: bool = False
     _total: float = 0.0
@@ -167,7 +166,7 @@ class Watch:
             workers=(min(counts, default=0), max(counts, default=0)),
             limit_reached=_grown(seen),
             requests=int(taken.sum()) if len(taken) else 0,
-            notes=self._notes(seen),
+            notes=self._notes(seen, restarted=len(taken) < len(seen) - 1),
         )
 
     @property
@@ -182,8 +181,6 @@ class Watch:
         cpu = np.diff([look.cpu_time for look in seen])
         held = (busy[1:] + busy[:-1]) / 2 * lasted
         good = counted >= 0  # after a reload FPM counts from 0 again
-        if not good.all():
-            self._restarts += int((~good).sum())
         taken = np.maximum(counted - (1 if self._own_query else 0), 0)
         return taken[good], held[good], lasted[good], cpu[good]
 
@@ -239,13 +236,13 @@ class Watch:
     def _is_worker(self, child: psutil.Process) -> bool:
         return " ".join(child.cmdline()).strip() == f"php-fpm: pool {self.pool.name}"
 
-    def _notes(self, seen: list[_Look]) -> tuple[str, ...]:
+    def _notes(self, seen: list[_Look], *, restarted: bool) -> tuple[str, ...]:
         notes = dict.fromkeys(self._failures)
         for look in seen[-1:]:
             if look.status is not None:
                 notes |= dict.fromkeys(look.status.notes)
         said = list(notes)
-        if self._restarts:
+        if restarted:
             said.append("FPM was restarted or reloaded while it was watched; the time across it is left out")
         if self._ended:
             said.append("the master of the pool ended while it was watched")

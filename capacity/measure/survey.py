@@ -18,7 +18,7 @@ from capacity.fpm.access_format import WANTED_FORMAT
 from capacity.fpm.series import SeriesLoad
 from capacity.fpm.traffic import Traffic
 from capacity.measure.host import Measured
-from capacity.measure.light_load import REQUEST_OVERHEAD, is_told_by, light_load_service_time
+from capacity.measure.light_load import REQUEST_OVERHEAD, is_told_by, light_load_service_time, shifted
 from capacity.measure.sampling import Sampled
 from capacity.measure.workers import PoolMeasurement
 from capacity.scenario import Source
@@ -194,12 +194,11 @@ def _light(
     work = cpu_time.value if cpu_time is not None and workers >= 1 and cores > 0 else None
     loads = [pair for pair in rates if pair[0] > 0]
     if not is_told_by(loads, cpu_time=work, workers=workers, cores=left):
-        value, _ = light_load_service_time(logged, cpu_time=None, workers=1, cores=1.0, rates=(), overhead=overhead)
         notes.append(
             f"the cores were full ({left:.2g} left to this pool): service_time has the waiting for them in it and is "
             "an upper bound; measure at a quieter hour"
         )
-        return measured(value, f"upper bound, on full cores: {text}", upper_bound=True)
+        return measured(shifted(logged, overhead), f"upper bound, on full cores: {text}", upper_bound=True)
     # The kernel shares fairly, so what the others took was neither all lost to PHP nor all there for it.
     value, contention = _between(
         *(
@@ -330,9 +329,7 @@ def _check_little(evidence: Evidence, notes: list[str]) -> None:
         return
     if window.time_kind != "service_time" or window.requests < _ENOUGH_REQUESTS:
         return
-    held, _ = light_load_service_time(
-        window.time, cpu_time=None, workers=1, cores=1.0, rates=(), overhead=evidence.overhead
-    )
+    held = shifted(window.time, evidence.overhead)
     gap = littles_law_gap(busy=sampled.busy, arrival_rate=sampled.arrival_rate, service_time=held)
     if gap.notable:
         notes.append(
