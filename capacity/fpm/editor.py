@@ -15,8 +15,9 @@ from capacity.errors import InvalidInput, Problem
 from capacity.fpm.directives import GLOBAL_DIRECTIVES, MANAGERS, SIZING, Note, convert
 from capacity.fpm.ini import Statement
 from capacity.fpm.pool_file import Place, PoolFile, folded, read_pools
+from capacity.splices import Splice, spliced
 
-__all__ = ["EDITABLE", "EDITABLE_GLOBAL", "set_directives"]
+__all__ = ["EDITABLE", "EDITABLE_GLOBAL", "directive_splices", "set_directives"]
 
 EDITABLE: Mapping[str, str] = {directive.name: directive.kind for directive in SIZING}
 """The directives of a pool that may be set, and how FPM converts each; a closed list."""
@@ -81,6 +82,41 @@ def set_directives(
     >>> set_directives(b"[www]\npm = static\n  PM.max_children= '20' ; RAM\r\n", "www", {"pm.max_children": 40})
     b"[www]\npm = static\n  PM.max_children= '40' ; RAM\r\n"
     """
+    splices = directive_splices(data, pool, values, include=include, replace_variables=replace_variables)
+    return spliced(data, (splice for _, splice in splices))
+
+
+def directive_splices(
+    data: bytes,
+    pool: str,
+    values: Mapping[str, str | int | None],
+    *,
+    include: _Include | None = None,
+    replace_variables: bool = False,
+) -> tuple[tuple[str, Splice], ...]:
+    r"""Say which bytes `set_directives` would change.
+
+    Parameters
+    ----------
+    data, pool, values, include, replace_variables
+        As for `set_directives`.
+
+    Returns
+    -------
+    tuple of (str, Splice)
+        Directive in lower case and its change, in the order of `values`; none for a directive that has its value
+        already, one for every line where it is turned off.
+
+    Raises
+    ------
+    InvalidInput
+        As `set_directives`.
+
+    Examples
+    --------
+    >>> directive_splices(b"[www]\npm = static\npm.max_children = 20\n", "www", {"pm.max_children": 40})
+    (('pm.max_children', Splice(offset=36, remove=b'20', insert=b'40')),)
+    """
     file = read_pools(data, include=include)
     section = _section(file, pool)
     texts = _texts(section, values)
@@ -89,7 +125,7 @@ def set_directives(
         edits.set(name, text)
     if edits.problems:
         raise InvalidInput(edits.problems)
-    return edits.applied()
+    return tuple(edits.splices)
 
 
 def _section(file: PoolFile, pool: str) -> str:
@@ -146,8 +182,7 @@ class _Edits:
     file: PoolFile
     section: str
     replace_variables: bool
-    splices: list[tuple[int, int, int, bytes]] = field(default_factory=list)  # line, start, end, new bytes
-    added: list[tuple[str, str]] = field(default_factory=list)
+    splices: list[tuple[str, Splice]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def set(self, name: str, texts: tuple[str, ...] | None) -> None:
@@ -156,13 +191,16 @@ class _Edits:
         if problem is not None:
             self.problems.append(problem)
         elif texts is None:
-            self.splices += [(p.line, p.statement.begin, p.statement.begin, b";") for p in places]
+            self.splices += [(name, self._at(p.line, p.statement.begin, b"", b";")) for p in places]
         elif not places:
-            self.added.append((name, texts[0]))
+            self.splices.append((name, self._added(name, texts[0])))
         elif places[-1].statement.value not in texts:
             raw, statement = self.file.lines[places[-1].line - 1].raw, places[-1].statement
-            new = _like(raw, statement, texts[0])
-            self.splices.append((places[-1].line, statement.start, statement.end, new))
+            old, new = raw[statement.start : statement.end], _like(raw, statement, texts[0])
+            self.splices.append((name, self._at(places[-1].line, statement.start, old, new)))
+
+    def _at(self, line: int, column: int, old: bytes, new: bytes) -> Splice:
+        return Splice(sum(len(before.raw) for before in self.file.lines[: line - 1]) + column, old, new)
 
     def _problem(self, name: str, texts: tuple[str, ...] | None, places: tuple[Place, ...]) -> Problem | None:
         what = f"{name} of [{self.section}]"
@@ -182,24 +220,17 @@ class _Edits:
             return Problem(what, "must not come from FPM's environment", repr(held[0].statement.value), hint)
         return None
 
-    def applied(self) -> bytes:
-        raws = [line.raw for line in self.file.lines]
-        for number, start, end, new in sorted(self.splices, reverse=True):
-            raw = raws[number - 1]
-            raws[number - 1] = raw[:start] + new + raw[end:]
-        if self.added:
-            anchor, sample = self._anchor()
-            raw = self.file.lines[anchor - 1].raw
-            indent = _matched(rb"[ \t]*", raw)
-            equals = _equals(raw, sample)
-            fresh = [indent + name.encode() + equals + text.encode() for name, text in self.added]
-            closing = _line_end(raw)
-            if closing:
-                raws.insert(anchor, b"".join(line + closing for line in fresh))
-            else:  # the file's last line, which goes on having no line end
-                closing = next(filter(None, (_line_end(line.raw) for line in self.file.lines)), b"\n")
-                raws.append(b"".join(closing + line for line in fresh))
-        return b"".join(raws)
+    def _added(self, name: str, text: str) -> Splice:
+        """Add a line below the pool's last directive; several such lines follow each other in the order of adding."""
+        anchor, sample = self._anchor()
+        raw = self.file.lines[anchor - 1].raw
+        fresh = _matched(rb"[ \t]*", raw) + name.encode() + _equals(raw, sample) + text.encode()
+        closing = _line_end(raw)
+        if closing:
+            return self._at(anchor, len(raw), b"", fresh + closing)
+        # the file's last line, which goes on having no line end
+        closing = next(filter(None, (_line_end(line.raw) for line in self.file.lines)), b"\n")
+        return self._at(anchor, len(raw), b"", closing + fresh)
 
     def _anchor(self) -> tuple[int, Statement]:
         """Find the line of the pool's last directive, or of its header where it has none."""

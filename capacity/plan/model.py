@@ -1,0 +1,316 @@
+"""The change plan: what an apply tool is handed. It is data: it runs nothing and holds no shell text.
+
+Compatibility: a reader of 1.x reads every plan of 1.x up to the minor version it knows and refuses all others, because
+a step it does not know must not be left out. Within 1.x no name changes its meaning and none disappears.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any, Final, Literal, Self, TypeAlias
+
+from pydantic import Field, JsonValue, model_validator
+
+from capacity.errors import InvalidInput, Problem
+from capacity.plan.allowed import Identifier, PoolName, Sha256, Words
+from capacity.plan.conditions import FileSha256, Precondition
+from capacity.plan.steps import Backup, PlanModel, Restore, RollbackStep, SetDirective, SetEnv, Step, Validate
+from capacity.pool import PoolSettings
+from capacity.problems import in_our_words
+from capacity.results import Assumption, LimitName, Prediction, UserBand, Verdict
+from capacity.units import shown
+
+__all__ = [
+    "FORMAT_VERSION",
+    "ChangePlan",
+    "Generator",
+    "Inputs",
+    "Outlook",
+    "PlanPrediction",
+    "Risk",
+    "canonical_json",
+    "plan_id_of",
+    "read_plan",
+]
+
+FORMAT_VERSION: Final = "1.0"
+_LARGEST_PLAN = 2**20
+Severity: TypeAlias = Literal["info", "warning", "danger"]
+
+
+class Generator(PlanModel):
+    """What wrote the plan."""
+
+    name: str
+    version: str
+
+
+class Inputs(PlanModel):
+    """What the plan rests on."""
+
+    scenario: dict[str, dict[str, JsonValue]] = Field(description="tables of a scenario file, SI units")
+    assumptions: tuple[Assumption, ...] = Field(description="values that were not given, and where they came from")
+
+
+class Outlook(PlanModel):
+    """What one pool is predicted to do at the expected load."""
+
+    settings: PoolSettings
+    worst_case_memory: int = Field(
+        description="every worker at its peak, and shared memory once", json_schema_extra={"unit": "byte"}
+    )
+    verdict: Verdict | None = Field(description="at the expected load; null: the load is not known")
+    utilization: float | None = Field(description="busy share of a worker", json_schema_extra={"unit": "1"})
+    response_time_p95: float | None = Field(
+        description="95 of 100 requests are faster; null: it grows without bound, or the load is not known",
+        json_schema_extra={"unit": "s"},
+    )
+    predictions: tuple[Prediction, ...]
+    bands: tuple[UserBand, ...]
+
+
+class PlanPrediction(PlanModel):
+    """Before and after, and why."""
+
+    users: int | None = Field(description="the users planned for; null: a request rate, or nothing, is known")
+    before: Outlook
+    after: Outlook
+    feasible: bool = Field(description="whether the objective is met within the limits")
+    binding: LimitName
+    binding_reason: Words
+    more_workers_help: bool | None
+    more_workers_reason: Words
+    next_steps: tuple[Words, ...] = Field(description="what still more users would take")
+    cautions: tuple[Words, ...]
+
+
+class Risk(PlanModel):
+    """What may go wrong, found from the facts of this host."""
+
+    code: Identifier
+    severity: Severity
+    message: Words
+    step_ids: tuple[Identifier, ...] = ()
+
+
+class ChangePlan(PlanModel):
+    """What has to change on a host, in which order, under which conditions, and how it is undone.
+
+    Parameters
+    ----------
+    format_version : {'1.0'}
+    generator : Generator
+    created_at : str
+        UTC, as ``2026-11-24T12:30:00Z``.
+    plan_id : str
+        sha256 of the canonical JSON without this field.
+    pool : str
+    inputs : Inputs
+    prediction : PlanPrediction
+    preconditions : tuple
+        What must hold before anything is changed, and again before each write.
+    steps : tuple
+        In this order. Empty: nothing has to change.
+    postconditions : tuple of FileSha256
+        What the files are afterwards.
+    rollback : tuple
+        How it is undone, in this order.
+    risks : tuple of Risk
+    notes : tuple of str
+        What was looked at and left alone, and why.
+
+    Raises
+    ------
+    InvalidInput
+        For everything that is not allowed, or that contradicts itself.
+    """
+
+    format_version: Literal["1.0"] = FORMAT_VERSION
+    generator: Generator
+    created_at: str = Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")
+    plan_id: Sha256
+    pool: PoolName
+    inputs: Inputs
+    prediction: PlanPrediction
+    preconditions: tuple[Precondition, ...]
+    steps: tuple[Step, ...]
+    postconditions: tuple[FileSha256, ...]
+    rollback: tuple[RollbackStep, ...]
+    risks: tuple[Risk, ...]
+    notes: tuple[Words, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_one_plan(self) -> Self:
+        problems = list(_contradictions(self))
+        if not problems and self.plan_id != plan_id_of(self.to_dict()):
+            rule = "must be the sha256 of the canonical JSON of the rest"
+            problems.append(Problem("plan_id", rule, self.plan_id, "was the plan edited by hand?"))
+        if problems:
+            raise InvalidInput(problems)
+        return self
+
+    @classmethod
+    def sealed(cls, **fields: Any) -> Self:
+        """Build a plan and compute its ``plan_id``."""
+        # a first pass without the checks brings the fields into the form that is hashed
+        draft = cls.model_construct(plan_id="", **fields).to_dict()
+        with in_our_words(cls):
+            return cls(plan_id=plan_id_of(draft), **fields)
+
+    @property
+    def files(self) -> tuple[FileSha256, ...]:
+        """The files that change, as they are before, in the order they are written."""
+        before = {condition.path: condition for condition in self.preconditions if condition.kind == "file_sha256"}
+        return tuple(before[after.path] for after in self.postconditions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and numbers, as the JSON has them."""
+        return self.model_dump(mode="json")
+
+    def to_json(self) -> str:
+        """One indented JSON document, its keys sorted: without its blanks and `plan_id` it is the canonical form."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __repr__(self) -> str:
+        changes = [step for step in self.steps if step.op in {"set_directive", "set_env"}]
+        what = f"{len(changes)} changes in {len(self.postconditions)} files" if changes else "nothing to change"
+        return f"<ChangePlan {self.plan_id[:8]} of pool {self.pool}: {what}>"
+
+
+def canonical_json(document: Mapping[str, Any]) -> bytes:
+    """Write JSON the one way that is hashed: UTF-8, keys sorted, no blanks, finite numbers.
+
+    Examples
+    --------
+    >>> canonical_json({"b": 1.5, "a": ["x", None]})
+    b'{"a":["x",null],"b":1.5}'
+    """
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def plan_id_of(document: Mapping[str, Any]) -> str:
+    """Sha256 of the canonical JSON of a plan, its own ``plan_id`` left out.
+
+    Examples
+    --------
+    >>> plan_id_of({"a": 1}) == plan_id_of({"a": 1, "plan_id": "whatever"})
+    True
+    """
+    return hashlib.sha256(canonical_json({k: v for k, v in document.items() if k != "plan_id"})).hexdigest()
+
+
+def read_plan(text: str | bytes) -> ChangePlan:
+    """Read a plan, and refuse what an apply tool must refuse.
+
+    Parameters
+    ----------
+    text : str or bytes
+        The JSON document.
+
+    Returns
+    -------
+    ChangePlan
+
+    Raises
+    ------
+    InvalidInput
+        With every problem found: another format version, an unknown field, a name or value that is not allowed,
+        steps that contradict each other, a ``plan_id`` that does not fit.
+    """
+    if len(text) > _LARGEST_PLAN:
+        raise InvalidInput([Problem("plan", "must be at most 1 MiB", f"{len(text)} characters")])
+    try:
+        document = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_doubles)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput([Problem("plan", "must be JSON", str(error)[:200])]) from None
+    if not isinstance(document, dict):
+        raise InvalidInput([Problem("plan", "must be one JSON object", shown(document))])
+    version = document.get("format_version")
+    if version != FORMAT_VERSION:
+        hint = "written by another version of capacity: make the plan anew"
+        raise InvalidInput([Problem("format_version", f"must be {FORMAT_VERSION}", shown(version), hint)])
+    with in_our_words(ChangePlan):
+        return ChangePlan.model_validate_json(json.dumps(document))
+
+
+def _no_constant(word: str) -> object:
+    message = f"{word} is not a finite number"
+    raise ValueError(message)
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # two readers could take different ones for the value
+        message = "an object has the same key twice"
+        raise ValueError(message)
+    return found
+
+
+def _contradictions(plan: ChangePlan) -> Iterator[Problem]:
+    """What no single field shows."""
+    ids = [step.id for step in (*plan.steps, *plan.rollback)]
+    for double in sorted({name for name in ids if ids.count(name) > 1}):
+        yield Problem("steps", "must each have an id of their own", double)
+    for risk in plan.risks:
+        for name in set(risk.step_ids) - set(ids):
+            yield Problem("risks.step_ids", "must name a step", name)
+    edits = [step for step in plan.steps if isinstance(step, SetDirective | SetEnv)]
+    written = list(dict.fromkeys(step.path for step in edits))
+    known = [c.path for c in plan.preconditions if isinstance(c, FileSha256)]
+    for field, paths in (("preconditions", known), ("postconditions", [c.path for c in plan.postconditions])):
+        for double in sorted({path for path in paths if paths.count(path) > 1}):
+            yield Problem(field, "must name a file once", double)
+    if [condition.path for condition in plan.postconditions] != written:
+        yield Problem("postconditions", "must be the written files, in their order", ", ".join(written) or "none")
+    backups = {step.path: step.backup_path for step in plan.steps if isinstance(step, Backup)}
+    restores = {step.path: step.backup_path for step in plan.rollback if isinstance(step, Restore)}
+    for path in written:
+        if path not in known:
+            yield Problem("preconditions", "must have a file_sha256 of every written file", path)
+        if path not in backups or backups.get(path) != restores.get(path):
+            yield Problem("rollback", "must restore every written file from its backup", path)
+    yield from _disorder(plan, set(written))
+
+
+def _disorder(plan: ChangePlan, written: set[str]) -> Iterator[Problem]:
+    ops = [step.op for step in plan.steps]
+    last_backup = max((at for at, op in enumerate(ops) if op == "backup"), default=-1)
+    first_edit = next((at for at, op in enumerate(ops) if op in {"set_directive", "set_env"}), len(ops))
+    if last_backup > first_edit:
+        yield Problem("steps", "must make every backup before the first change", plan.steps[last_backup].id)
+    for step in plan.steps[first_edit:]:
+        if step.on_failure == "stop":
+            yield Problem(f"{step.id}.on_failure", "must be rollback once something may have changed", "stop")
+    for one, other in pairwise(plan.steps):
+        if isinstance(one, SetDirective) and not (
+            isinstance(other, SetDirective | Validate) and other.path == one.path
+        ):
+            rule = "must be followed by the others of its file and then by its validate"
+            yield Problem(one.id, rule, other.id)
+    if plan.steps and isinstance(plan.steps[-1], SetDirective):
+        yield Problem(plan.steps[-1].id, "must be followed by its validate", "nothing")
+    groups = [path for path, before in _groups(plan) if path in before]
+    for path in groups:
+        yield Problem("steps", "must change a file in one go", path)
+    if any(step.op not in {"backup"} for step in plan.steps) and not written and plan.steps:
+        yield Problem("steps", "must be empty where nothing is changed", ", ".join(ops))
+
+
+def _groups(plan: ChangePlan) -> Iterator[tuple[str, set[str]]]:
+    """Each run of edits of one file, with the files that were edited before it."""
+    before: set[str] = set()
+    last = ""
+    for step in plan.steps:
+        path = step.path if isinstance(step, SetDirective | SetEnv) else ""
+        if path and path != last:
+            yield path, set(before)
+            before.add(path)
+        last = path
