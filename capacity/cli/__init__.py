@@ -1,7 +1,8 @@
-"""The command line: ``capacity recommend``, ``forecast``, ``measure``, ``schema``.
+"""The command line: ``capacity recommend``, ``forecast``, ``measure``, ``plan``, ``schema``.
 
 Data goes to stdout, words to stderr. Exit codes: 0 done, 1 could not finish, 2 usage or invalid or unreadable
-input, 3 infeasible, 5 reality is beyond the prediction's band, 130 interrupted. No traceback ever reaches a user.
+input, 3 infeasible, 4 stale plan, 5 reality is beyond the prediction's band, 130 interrupted. No traceback ever
+reaches a user.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import click
 
 from capacity.cli.forecast import forecast as forecast_command
 from capacity.cli.measure import measure as measure_command
+from capacity.cli.plan import plan as plan_command
 from capacity.cli.recommend import recommend as recommend_command
 from capacity.cli.schema import schema as schema_command
 from capacity.errors import CapacityError, InvalidInput, UnreadableFile
@@ -33,7 +35,7 @@ def capacity() -> None:
     """
 
 
-for command in (recommend_command, forecast_command, measure_command, schema_command):
+for command in (recommend_command, forecast_command, measure_command, plan_command, schema_command):
     capacity.add_command(command)
 
 

@@ -6,7 +6,7 @@ import click
 
 from capacity.cli.output import output_option, write
 
-WHAT = ("scenario", "recommendation", "forecast", "comparison")
+WHAT = ("scenario", "recommendation", "forecast", "comparison", "plan")
 
 
 @click.command()
@@ -25,6 +25,12 @@ def schema(what: str, output: str | None) -> int:
     document: dict[str, object] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if what == "scenario":
         document |= Scenario.model_json_schema(mode="validation")
+    elif what == "plan":
+        from importlib.resources import files
+
+        # shipped as a file, for tools that are not written in Python
+        write(files("capacity.plan").joinpath("plan.schema.json").read_text(encoding="utf-8"), output)
+        return 0
     else:
         results: dict[str, type[Result]] = {
             "recommendation": Recommendation,

@@ -1,0 +1,204 @@
+"""``capacity plan``: what has to change on this host, as data for an apply tool or as something to read or run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from capacity.cli.options import given_fields, scenario_options
+from capacity.cli.output import check_writable, output_option, render_table, write
+from capacity.errors import InvalidInput, MeasurementError, Problem, UnreadableFile
+from capacity.units import shown
+
+if TYPE_CHECKING:
+    from capacity.measure import RunningPool
+    from capacity.plan.model import ChangePlan
+
+INFEASIBLE, STALE = 3, 4
+_FORMATS = ("table", "json", "diff", "markdown", "shell")
+_BY_SUFFIX = {".json": "json", ".diff": "diff", ".patch": "diff", ".md": "markdown", ".sh": "shell"}
+_LARGEST_PLAN = 2**20
+
+
+@click.command()
+@scenario_options
+@click.option("--env-file", default=None, metavar="FILE", help="The application's .env: sessions and cache to Redis.")
+@click.option("--url", default=None, help="Address asked before and after, such as http://127.0.0.1/.")
+@click.option("--expect-status", type=click.IntRange(100, 599), default=200, show_default=True, help="What it answers.")
+@click.option(
+    "--also", multiple=True, metavar="DIRECTIVE", help="Set listen.backlog or request_terminate_timeout, too."
+)
+@click.option("--fpm-config", default=None, metavar="FILE", help="FPM's main configuration, if it is not found.")
+@click.option("--php-fpm", default=None, metavar="BINARY", help="FPM's binary, if it is not the running one.")
+@click.option("--service", default=None, help="FPM's service, such as php8.2-fpm.")
+@click.option("--pid-file", default=None, metavar="FILE", help="FPM's pid file, if [global] does not name it.")
+@click.option("--redis-service", default=None, help="The service of Redis, such as redis-server.")
+@click.option("--redis-pid-file", default=None, metavar="FILE", help="Its pid file, where systemd does not run.")
+@click.option("--app-user", default=None, help="Whom the application's artisan runs as.")
+@click.option(
+    "--backup-dir", default=None, metavar="DIR", help="Where backups go.  [default: /var/backups/fpm-capacity]"
+)
+@click.option("--from", "stored", default=None, metavar="PLAN.json", help="Show a plan that was made before.")
+@click.option(
+    "--check", default=None, metavar="PLAN.json", help="Only see whether this host is still as it was planned for."
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(_FORMATS),
+    default=None,
+    help="How to write it; by default after the suffix of FILE (.json .diff .md .sh), else a table.",
+)
+@output_option
+def plan(
+    scenario: str | None,
+    pool_file: str | None,
+    pool_name: str | None,
+    measure: bool,
+    stored: str | None,
+    check: str | None,
+    output_format: str | None,
+    output: str | None,
+    **others: Any,
+) -> int:
+    """Plan the change that makes a pool the recommended one; changes nothing.
+
+    \b
+    Examples:
+      capacity plan --pool-file /etc/php/8.2/fpm/pool.d/app.conf --users 150
+      capacity plan site.toml --pool-file app.conf --env-file /srv/app/.env --url http://127.0.0.1/ -o plan.json
+      capacity plan --from plan.json --format markdown
+      capacity plan --from plan.json -o plan.sh      # then, on the host: sh plan.sh --dry-run
+      capacity plan --check plan.json
+
+    Exit code 3 says that no pool within the limits meets the objective (the plan brings the most the host can
+    carry), 4 that the host is not as the plan found it any more.
+    """  # noqa: D301 click wants the escape itself
+    check_writable(output)
+    if check is not None:
+        return _check(check, output)
+    if stored is not None:
+        made, feasible = _stored(stored), True
+    else:
+        made = _made(scenario, pool_file, pool_name, measure, others)
+        feasible = made.prediction.feasible
+    _render(made, output_format or _BY_SUFFIX.get(Path(output or "").suffix, "table"), output)
+    if not made.steps:
+        click.echo(f"Nothing has to be changed: pool {made.pool} is as it is recommended.", err=True)
+    if not feasible:
+        click.echo("Infeasible: no pool within the limits meets the objective.", err=True)
+    return 0 if feasible else INFEASIBLE
+
+
+def _made(
+    scenario: str | None, pool_file: str | None, pool_name: str | None, measure: bool, others: dict[str, Any]
+) -> ChangePlan:
+    from capacity.cli.intake import take_in, tell_assumptions
+    from capacity.plan.application import inspect_application
+    from capacity.plan.builder import BACKUPS, build_plan
+    from capacity.plan.installation import inspect_installation
+    from capacity.recommendation import recommend
+
+    if pool_file is None:
+        hint = "such as /etc/php/8.2/fpm/pool.d/www.conf"
+        raise InvalidInput([Problem("--pool-file", "is needed: it is the file to change", hint=hint)])
+    intake = take_in(scenario, given_fields(others), pool_file=pool_file, pool_name=pool_name, measure=measure)
+    tell_assumptions(intake)
+    running = _running(intake.pool_name, pool_file)
+    installation = inspect_installation(
+        pool_file,
+        intake.pool_name,
+        config=others["fpm_config"] or (running.config if running else None),
+        binary=others["php_fpm"] or (_binary(running) if running else None),
+        service=others["service"],
+        pid_file=others["pid_file"],
+        running=running is not None,
+    )
+    application = None
+    if others["env_file"] is not None:
+        application = inspect_application(
+            others["env_file"],
+            version=installation.version,
+            user=others["app_user"],
+            redis_service=others["redis_service"],
+            redis_pid_file=others["redis_pid_file"],
+        )
+    recommendation = recommend(intake.scenario).with_assumptions(intake.assumptions)
+    return build_plan(
+        intake.scenario,
+        recommendation,
+        installation,
+        application,
+        url=others["url"],
+        expect_status=others["expect_status"],
+        also=others["also"],
+        backup_directory=others["backup_dir"] or BACKUPS,
+    )
+
+
+def _running(pool: str, pool_file: str) -> RunningPool | None:
+    """The running pool that reads this file, if this host has one."""
+    from capacity.measure import list_pools
+
+    real = str(Path(pool_file).resolve())
+    try:
+        return next((p for p in list_pools() if p.name.lower() == pool.lower() and real in p.files), None)
+    except MeasurementError as error:
+        click.echo(f"Note: what runs on this machine cannot be seen: {error}", err=True)
+        return None
+
+
+def _binary(running: RunningPool) -> str | None:
+    try:
+        path = str(Path(f"/proc/{running.master_pid}/exe").readlink())
+    except OSError:
+        return None
+    return path if Path(path).name.startswith("php-fpm") else None
+
+
+def _stored(path: str) -> ChangePlan:
+    from capacity.plan.model import read_plan
+
+    label = shown(path, longest=200)
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(_LARGEST_PLAN + 1)
+    except (OSError, ValueError) as error:
+        message = f"{label}: {(isinstance(error, OSError) and error.strerror) or error}"
+        raise UnreadableFile(message) from None
+    return read_plan(text)
+
+
+def _check(path: str, output: str | None) -> int:
+    from capacity.plan.check import check_plan
+
+    made = _stored(path)
+    found = check_plan(made)
+    lines = [f"{staleness}" for staleness in found] or ["This host is as the plan found it."]
+    write("\n".join(line if line.isprintable() else repr(line)[1:-1] for line in lines), output)
+    if found:
+        click.echo(f"Stale: plan {made.plan_id[:12]} cannot be carried out on this host; make it anew.", err=True)
+    return STALE if found else 0
+
+
+def _render(made: ChangePlan, output_format: str, output: str | None) -> None:
+    if output_format == "json":
+        write(made.to_json(), output)
+    elif output_format == "diff":
+        from capacity.plan.diff import plan_diff
+
+        write(plan_diff(made), output)
+    elif output_format == "shell":
+        from capacity.plan.shell import plan_shell
+
+        write(plan_shell(made), output)
+    elif output_format == "markdown":
+        from capacity.report.plan import plan_markdown
+
+        write(plan_markdown(made), output)
+    else:
+        from capacity.report.plan import plan_text
+
+        render_table(lambda console: plan_text(made, console), output)

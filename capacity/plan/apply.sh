@@ -1,0 +1,471 @@
+# ---------------------------------------------------------------- what is the same in every plan
+
+LC_ALL=C
+export LC_ALL PATH
+umask 077
+unset CDPATH ENV BASH_ENV
+
+mode=apply      # apply, dry-run or rollback
+changed=0       # whether a file may have been replaced
+reloaded=0      # whether FPM may have been told to reload
+cached=0        # whether the application's caches may have been renewed
+resumed=0       # whether an earlier run was cut off
+scratch=''      # where a dry run works
+
+say() { printf 'capacity: %s\n' "$*" >&2; }
+
+refuse() { # code, words: end before anything was changed
+    code=$1
+    shift
+    say "$*"
+    clean_up
+    exit "$code"
+}
+
+fail() { # words: end, and put back what may have been changed
+    trap '' HUP INT TERM
+    say "failed: $*"
+    if [ "$changed$reloaded$cached" = 000 ]; then
+        clean_up
+        say 'nothing was changed'
+        exit 1
+    fi
+    if roll_back; then
+        say 'rolled back: everything is as it was before'
+        exit 1
+    fi
+    say "THE ROLLBACK FAILED, TOO: look at the messages above; the originals are below $store"
+    exit 6
+}
+
+for_each_file() { # command: call it with the number of each file, the facts of that file being set
+    for number in $files; do
+        "file_$number"
+        "$@" "$number" || return
+    done
+}
+
+# ---------------------------------------------------------------- files
+
+sum_of() { # file: its sha256
+    sum=$(sha256sum <"$1") || return
+    printf '%s\n' "${sum%% *}"
+}
+
+is_as() { # file: whether mode, owner and group are as planned
+    facts=$(stat -c '%a %U %G' -- "$1") || return
+    [ "$facts" = "$permissions $owner $group" ] && return
+    facts=$(stat -c '%a %u %g' -- "$1") || return
+    [ "$facts" = "$permissions $owner $group" ]
+}
+
+look_at() { # number: set state to before, after or what else it is
+    if [ -L "$path" ] || [ "$(readlink -f -- "$path")" != "$path" ]; then
+        state='is reached through a symbolic link now'
+    elif [ ! -f "$path" ]; then
+        state='is not there any more'
+    elif ! is_as "$path"; then
+        state="has another mode, owner or group now: $facts instead of $permissions $owner $group"
+    else
+        case $(sum_of "$path") in
+        "$before") state=before ;;
+        "$after") state=after ;;
+        *) state='has another content now' ;;
+        esac
+    fi
+}
+
+survey() { # number: count the files by state, and refuse what is neither
+    look_at
+    case $state in
+    before) count_before=$((count_before + 1)) ;;
+    after)
+        count_after=$((count_after + 1))
+        [ -f "$backup" ] && [ "$(sum_of "$backup")" = "$before" ] && return
+        stale "$path has the planned content already, but not by this plan"
+        ;;
+    *) stale "$path $state" ;;
+    esac
+}
+
+stale() { # words: something is not as planned; all of it is told before the end
+    say "stale: $*"
+    is_stale=1
+}
+
+back_up() { # number: keep the original, once
+    if [ -f "$backup" ] && [ "$(sum_of "$backup")" = "$before" ]; then
+        return
+    fi
+    if ! mkdir -p -- "${backup%/*}" || ! cp -p -- "$path" "$backup.part" || ! mv -f -- "$backup.part" "$backup"; then
+        rm -f -- "$backup.part"
+        return 1
+    fi
+    [ "$(sum_of "$backup")" = "$before" ]
+}
+
+hold_of() { # number: set hold to the directory this run works in, beside the file: from there a rename is atomic
+    if [ -n "$scratch" ]; then
+        hold=$scratch/$1
+    else
+        hold=${path%/*}/.capacity-$id
+    fi
+}
+
+drop_hold() { # number
+    hold_of "$1"
+    if [ -d "$hold" ] && [ ! -L "$hold" ] && [ -O "$hold" ]; then
+        rm -f -- "$hold/new-$1" "$hold/old-$1" "$hold/config-$1"
+        rmdir -- "$hold" 2>/dev/null || :
+    fi
+}
+
+clean_up() {
+    for_each_file drop_hold
+    if [ -n "$scratch" ]; then
+        rmdir -- "$scratch" 2>/dev/null || :
+    fi
+}
+
+enter_hold() { # be in it, so that nobody can put another directory in its place
+    if [ ! -d "$hold" ]; then
+        mkdir -- "$hold" || return
+    fi
+    cd -P -- "$hold" && [ "$(pwd -P)" = "$hold" ] && [ -O . ] && chmod 700 .
+}
+
+stage() { # number: make the old and the new file, so that both ways are renames that need no more space
+    hold_of "$1"
+    original=$backup
+    [ "$mode" = dry-run ] && original=$path
+    (
+        enter_hold || exit
+        cp -p -- "$original" "old-$1" && cp -p -- "$original" "new-$1" || exit
+        "candidate_$1" "old-$1" >"new-$1" || exit
+        [ "$(sum_of "old-$1")" = "$before" ] && [ "$(sum_of "new-$1")" = "$after" ] || exit
+        is_as "old-$1" && is_as "new-$1" || exit
+        sync "old-$1" "new-$1" 2>/dev/null || sync
+    ) || {
+        say "the candidate of $path could not be made (space? permissions?)"
+        return 1
+    }
+}
+
+keep() { # file, offset, length: these bytes of it
+    tail -c "+$(($2 + 1))" <"$1" | head -c "$3"
+}
+
+swap() { # number: the new file takes the place of the old one
+    look_at
+    [ "$state" = after ] && return
+    if [ "$state" != before ]; then
+        say "$path $state"
+        return 1
+    fi
+    hold_of "$1"
+    (
+        enter_hold && mv -f -- "new-$1" "../${path##*/}" || exit
+        sync .. 2>/dev/null || :
+    ) || {
+        say "$path could not be replaced"
+        return 1
+    }
+}
+
+put_back() { # number: the old file takes its place again
+    look_at
+    [ "$state" = before ] && return
+    if [ "$state" != after ]; then
+        say "$path $state: somebody else is at work, so it is left alone"
+        return 1
+    fi
+    hold_of "$1"
+    (
+        enter_hold || exit
+        if [ ! -f "old-$1" ] || [ "$(sum_of "old-$1")" != "$before" ]; then
+            cp -p -- "$backup" "old-$1" || exit
+        fi
+        [ "$(sum_of "old-$1")" = "$before" ] && is_as "old-$1" && mv -f -- "old-$1" "../${path##*/}" || exit
+        sync .. 2>/dev/null || :
+    ) || {
+        say "$path could not be put back: the original is $backup"
+        return 1
+    }
+}
+
+# ---------------------------------------------------------------- the host
+
+need_file() { # path, sha256, permissions, owner, group: a file that is read, not written
+    path=$1 before=$2 after=$2 permissions=$3 owner=$4 group=$5
+    look_at
+    [ "$state" = before ] || stale "$path $state"
+}
+
+need_version() { # binary, release
+    case $("$1" -v 2>/dev/null) in
+    "PHP $2."*'(fpm-fcgi)'*) ;;
+    *) stale "$1 is not PHP $2 any more" ;;
+    esac
+}
+
+need_service() { # service, pid file, process names
+    pid_of "$1" "$2" "$3" >/dev/null || stale "$1 is not active"
+}
+
+need_key() { # path, key: that it has a value; the value is nobody's business
+    grep -Eq "^[[:space:]]*(export[[:space:]]+)?$2[[:space:]]*=[[:space:]]*[^[:space:]#]" -- "$1" ||
+        stale "$2 is not set in $1"
+}
+
+need_extension() { # binary, extension
+    "$1" -m 2>/dev/null | grep -iqx -- "$2" || stale "$1 does not load the extension $2"
+}
+
+need_package() { # application, package
+    [ -d "$1/vendor/$2" ] || stale "$2 is not in $1/vendor"
+}
+
+need_http() { # url, status
+    answers "$1" "$2" 1 10 || stale "$1 answers ${got:-nothing} already before the change, not $2"
+}
+
+has_systemd() { [ -d "$systemd" ]; }
+
+pid_of() { # service, pid file, process names: the main process, if it lives and is of that name
+    if has_systemd; then
+        systemctl is-active --quiet -- "$1" || return
+        pid=$(systemctl show --property MainPID --value -- "$1") || return
+    else
+        [ -n "$2" ] && [ -f "$2" ] || return
+        pid=$(head -c 32 -- "$2") || return
+    fi
+    case $pid in '' | 0 | *[!0-9]*) return 1 ;; esac
+    name=$(cat "/proc/$pid/comm" 2>/dev/null) || return
+    for known in $3; do
+        if [ "$name" = "$known" ]; then
+            printf '%s\n' "$pid"
+            return
+        fi
+    done
+    return 1
+}
+
+pause() { sleep 0.1 2>/dev/null || sleep 1; }
+
+children_of() { cat "/proc/$1/task/$1/children" 2>/dev/null || :; }
+
+old_ones_live() { # pid, old children: whether one of them is still a child
+    now=" $(children_of "$1") "
+    for child in $2; do
+        case $now in *" $child "*) return ;; esac
+    done
+    return 1
+}
+
+judge() { # seconds, binary, configuration: have FPM judge a configuration, and show what it says if it refuses
+    said=$(timeout "$1" "$2" -t -y "$3" 2>&1) && return
+    printf '%s\n' "$said" >&2
+    return 1
+}
+
+reload_fpm() { # start it as well? service, pid file, process names, seconds, start command
+    may_start=$1 service=$2 pid_file=$3 names=$4 limit=$(($(date +%s) + $5))
+    shift 5
+    if ! pid=$(pid_of "$service" "$pid_file" "$names"); then
+        say "$service is not running"
+        [ "$may_start" = yes ] || return
+        say "starting $service"
+        if has_systemd; then
+            systemctl restart -- "$service"
+        else
+            "$@" </dev/null >/dev/null 2>&1 8<&- 9<&-
+        fi
+        return
+    fi
+    old=$(children_of "$pid")
+    if has_systemd; then
+        systemctl reload -- "$service" || return
+    else
+        kill -s USR2 "$pid" || return
+    fi
+    while old_ones_live "$pid" "$old"; do
+        if [ "$(date +%s)" -gt "$limit" ]; then
+            say "$service still has workers from before the reload"
+            return 1
+        fi
+        pause
+    done
+    # A configuration that fails ends FPM within moments of the reload.
+    sleep 1
+    pid_of "$service" "$pid_file" "$names" >/dev/null
+}
+
+is_active() { # service, pid file, process names, seconds
+    limit=$(($(date +%s) + $4))
+    until pid_of "$1" "$2" "$3" >/dev/null; do
+        if [ "$(date +%s)" -ge "$limit" ]; then
+            say "$1 is not active"
+            return 1
+        fi
+        pause
+    done
+}
+
+status_of() { # url, seconds
+    if command -v curl >/dev/null; then
+        curl -q -g -s -o /dev/null -w '%{http_code}' --max-time "$2" -- "$1"
+    else
+        wget -q -S -O /dev/null -T "$2" -- "$1" 2>&1 | sed -n 's/^ *HTTP\/[0-9.]* \([0-9]*\).*/\1/p' | head -n 1
+    fi
+}
+
+answers() { # url, status, attempts, seconds each: set got to the last answer
+    attempt=1
+    while :; do
+        got=$(status_of "$1" "$4")
+        [ "$got" = "$2" ] && return
+        [ "$attempt" -lt "$3" ] || break
+        attempt=$((attempt + 1))
+        sleep 1
+    done
+    return 1
+}
+
+must_answer() { # as answers, and tell
+    answers "$@" && return
+    say "$1 answers ${got:-nothing}, not $2"
+    return 1
+}
+
+run_as() { # user, directory, seconds, command: what it prints may hold anything, so nothing of it is shown
+    user=$1 directory=$2 seconds=$3
+    shift 3
+    (
+        cd -- "$directory" || exit
+        if [ "$(id -un)" = "$user" ] || [ "$(id -u)" = "$user" ]; then
+            timeout "$seconds" "$@"
+        else
+            runuser -u "$user" -- timeout "$seconds" "$@"
+        fi
+    ) </dev/null >/dev/null 2>&1 8<&- 9<&- || {
+        say "$* failed in $directory as $user: run it by hand to see why"
+        return 1
+    }
+}
+
+# ---------------------------------------------------------------- the course of things
+
+roll_back() {
+    good=1
+    for number in $files; do
+        "file_$number"
+        put_back "$number" || good=0
+    done
+    if [ "$good" = 1 ]; then
+        judge_all || good=0
+    fi
+    if [ "$good" = 1 ] && [ "$reloaded" = 1 ]; then
+        reload yes || good=0
+    fi
+    if [ "$good" = 1 ] && [ "$cached" = 1 ]; then
+        renew_caches || say 'the cached configuration could not be renewed: do that by hand'
+    fi
+    if [ "$good" = 1 ] && [ "$reloaded$cached" != 00 ]; then
+        verify_restored || good=0
+    fi
+    clean_up
+    if [ "$good" = 1 ]; then
+        rm -f -- "$store/started" "$store/applied"
+    fi
+    [ "$good" = 1 ]
+}
+
+check_tools() {
+    for tool in $tools; do
+        command -v "$tool" >/dev/null || refuse 2 "$tool is needed and not there"
+    done
+    if [ "$asks_http" = 1 ] && ! command -v curl >/dev/null && ! command -v wget >/dev/null; then
+        refuse 2 'curl or wget is needed and not there'
+    fi
+}
+
+main() {
+    case ${1-} in
+    '') ;;
+    --dry-run) mode=dry-run ;;
+    --rollback) mode=rollback ;;
+    *)
+        usage
+        [ "$1" = --help ] || exit 2
+        exit 0
+        ;;
+    esac
+    check_tools
+    lock || refuse 7 'another run is at work here'
+    trap 'fail interrupted' HUP INT TERM
+    if [ -f "$store/started" ]; then
+        resumed=1
+    fi
+    is_stale=0 count_before=0 count_after=0
+    for_each_file survey
+    [ "$is_stale" = 0 ] || refuse 4 'this host is not the one the plan was made for any more; nothing was changed'
+
+    if [ "$mode" = rollback ]; then
+        if [ "$count_after" = 0 ] && [ "$resumed" = 0 ]; then
+            refuse 0 'nothing to undo: the files are as they were before the plan'
+        fi
+        changed=1 reloaded=1 cached=1
+        roll_back || {
+            say "the rollback failed: the originals are below $store"
+            exit 6
+        }
+        say 'rolled back: everything is as it was before'
+        exit 0
+    fi
+
+    if [ "$count_before" = 0 ] && [ -f "$store/applied" ]; then
+        say 'already applied'
+        for_each_file drop_hold
+        rm -f -- "$store/started"
+        verify || exit 1
+        exit 0
+    fi
+    need_all
+    if [ "$count_after$resumed" = 00 ]; then
+        # of a run that was cut off these may be what is to be repaired
+        need_running
+    fi
+    if [ "$is_stale" = 1 ] && [ "$count_after$resumed" != 00 ]; then
+        refuse 4 "an earlier run was cut off, and this host is not as the plan wants it: undo it with sh $0 --rollback"
+    fi
+    [ "$is_stale" = 0 ] || refuse 4 'this host is not as the plan wants it; nothing was changed'
+    describe
+
+    if [ "$mode" = dry-run ]; then
+        scratch=$(mktemp -d) || refuse 1 'no temporary directory could be made'
+        scratch=$(cd -P -- "$scratch" && pwd -P)
+        for_each_file stage || fail 'a candidate could not be made'
+        judge_candidates || fail 'php-fpm -t refuses the candidate'
+        clean_up
+        say 'dry run: all of it would be done'
+        exit 0
+    fi
+
+    for_each_file back_up || fail 'a backup could not be made'
+    [ -O "$store" ] || fail "$store belongs to somebody else"
+    for_each_file drop_hold
+    for_each_file stage || fail 'a candidate could not be made'
+    judge_candidates || fail 'php-fpm -t refuses the candidate'
+    { rm -f -- "$store/applied" && : >"$store/started"; } || fail "$store cannot be written to"
+    changed=1
+    for_each_file swap || fail 'a file could not be replaced'
+    judge_all || fail 'php-fpm -t refuses the configuration'
+    carry_on
+    verify || fail 'the host is not well after the change'
+    : >"$store/applied" || fail "$store cannot be written to"
+    rm -f -- "$store/started"
+    clean_up
+    say "applied; to undo it: sh $0 --rollback"
+}
+
+main "$@"

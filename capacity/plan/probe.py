@@ -1,0 +1,187 @@
+"""Ask the host: what a file is, which release a binary is, whether a service runs, what a site answers.
+
+Nothing here changes anything, and no answer is None rather than an error.
+"""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import http.client
+import os
+import pwd
+import re
+import stat
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from capacity.errors import InvalidInput, Problem, UnreadableFile
+from capacity.units import shown
+
+__all__ = [
+    "FileState",
+    "fpm_information",
+    "fpm_version",
+    "http_status",
+    "php_extensions",
+    "pid_of",
+    "read_file",
+    "service_active",
+    "systemd_runs",
+]
+
+_LARGEST_FILE = 2**20
+_SYSTEMD = Path("/run/systemd/system")
+# What is asked must not depend on who asks: no locale, no PHP_INI_SCAN_DIR, no LD_PRELOAD.
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A regular file as it is now.
+
+    Parameters
+    ----------
+    path : str
+        Its real path.
+    data : bytes
+    mode, owner, group : str
+        Permissions in octal (``0640``); names, or numbers where they have no name.
+    """
+
+    path: str
+    data: bytes = field(repr=False)
+    mode: str
+    owner: str
+    group: str
+
+    @property
+    def sha256(self) -> str:
+        """Of its content, in hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def read_file(path: str) -> FileState:
+    """Read a file with its mode and owner; a symbolic link on the way is an error.
+
+    Raises
+    ------
+    UnreadableFile
+        If it cannot be read, is no regular file or is larger than 1 MiB.
+    """
+    label = shown(path, longest=200)
+    try:
+        if os.path.realpath(path) != path:
+            message = f"{label}: is reached through a symbolic link"
+            raise UnreadableFile(message)
+        # O_NONBLOCK: never wait on a pipe somebody put there
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnreadableFile):
+            raise
+        message = f"{label}: {(isinstance(error, OSError) and error.strerror) or error}"
+        raise UnreadableFile(message) from None
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(file.fileno())
+        data = file.read(_LARGEST_FILE + 1) if stat.S_ISREG(facts.st_mode) else None
+    if data is None or len(data) > _LARGEST_FILE:
+        message = f"{label}: {'not a regular file' if data is None else 'larger than 1 MiB'}"
+        raise UnreadableFile(message)
+    owner, group = str(facts.st_uid), str(facts.st_gid)
+    with suppress(KeyError):
+        owner = pwd.getpwuid(facts.st_uid).pw_name
+    with suppress(KeyError):
+        group = grp.getgrgid(facts.st_gid).gr_name
+    return FileState(path, data, f"{stat.S_IMODE(facts.st_mode):04o}", owner, group)
+
+
+def _output(argv: Sequence[str], *, timeout: float = 20.0) -> str | None:
+    """Standard output of a command that ended well."""
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_ENVIRONMENT,
+            timeout=timeout,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+
+
+def _fpm_output(binary: str, option: str) -> str | None:
+    """Run FPM's binary, unless somebody other than root and us could have put it there."""
+    if binary.startswith("/"):
+        try:
+            facts = Path(binary).stat()
+        except OSError:
+            return None
+        if facts.st_uid not in (0, os.geteuid()) or facts.st_mode & stat.S_IWOTH:
+            rule = "must belong to root or to you, and not be writable by others"
+            raise InvalidInput([Problem("php-fpm binary", rule, shown(binary, longest=200))])
+    return _output([binary, option])
+
+
+def fpm_version(binary: str) -> str | None:
+    """Major and minor release, such as ``8.2``; None if it does not say."""
+    found = re.match(r"PHP ([0-9]+\.[0-9]+)\.[^\n]* \(fpm-fcgi\)", _fpm_output(binary, "-v") or "")
+    return None if found is None else found[1]
+
+
+def php_extensions(binary: str) -> frozenset[str] | None:
+    """Extensions FPM's PHP loads, in lower case; None if it does not say."""
+    text = _fpm_output(binary, "-m")
+    return None if text is None else frozenset(line.lower() for line in text.split("\n") if line and line[0] != "[")
+
+
+def fpm_information(binary: str) -> dict[str, str]:
+    """INI settings as ``php-fpm -i`` shows them (the local values); empty if it does not say."""
+    lines = (_fpm_output(binary, "-i") or "").split("\n")
+    rows = (line.split(" => ") for line in lines)
+    return {row[0]: row[1] for row in rows if len(row) == 3}
+
+
+def systemd_runs() -> bool:
+    """Whether systemd is this machine's init."""
+    return _SYSTEMD.is_dir()
+
+
+def pid_of(pid_file: str, processes: Sequence[str]) -> int | None:
+    """Process a pid file names, if it lives and has one of these names (a pid may have been given to another)."""
+    try:
+        with Path(pid_file).open(encoding="ascii") as file:
+            pid = int(file.read(32).strip())
+        with Path(f"/proc/{pid}/comm").open(encoding="utf-8", errors="replace") as file:
+            name = file.read(64).removesuffix("\n")
+    except (OSError, ValueError):
+        return None
+    return pid if name in processes else None
+
+
+def service_active(service: str, pid_file: str | None, processes: Sequence[str]) -> bool:
+    """Whether a service runs: systemd says so where it runs, else its pid file."""
+    if systemd_runs():
+        return _output(["systemctl", "is-active", "--quiet", "--", service]) is not None
+    return pid_file is not None and pid_of(pid_file, processes) is not None
+
+
+def http_status(url: str, *, timeout: float = 10.0) -> int | None:
+    """Status of one GET, redirects not followed; None if there is no answer."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=timeout)
+    try:
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("GET", target, headers={"User-Agent": "capacity"})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
