@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, Final, Literal, NoReturn
+from typing import Annotated, Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
@@ -29,6 +29,7 @@ __all__ = [
     "FpmBinary",
     "FpmCommand",
     "Identifier",
+    "Moment",
     "Owner",
     "Package",
     "PathName",
@@ -85,6 +86,11 @@ def _of_form(pattern: str, rule: str) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+def _pattern(pattern: str, description: str | None = None) -> Any:
+    """For the JSON Schema only: what is refused is refused by the check beside it, in our words."""
+    return Field(description=description, json_schema_extra={"pattern": pattern})
 
 
 def _check_path(text: str) -> str:
@@ -166,60 +172,64 @@ def directive_value(directive: str, text: str) -> str:
     return text
 
 
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$"), _of_form("[0-9a-f]{64}", "must be a sha256 in hexadecimal")]
-PathName = Annotated[str, Field(pattern="^/"), AfterValidator(_check_path)]
+Sha256 = Annotated[str, _pattern("^[0-9a-f]{64}$"), _of_form("[0-9a-f]{64}", "must be a sha256 in hexadecimal")]
+PathName = Annotated[str, _pattern("^/"), AfterValidator(_check_path)]
 PoolName = Annotated[
     str,
-    Field(pattern="^[A-Za-z0-9_.-]{1,64}$"),
+    _pattern("^[A-Za-z0-9_.-]{1,64}$"),
     _of_form("(?!(?i:global)$)[A-Za-z0-9_.-]{1,64}", "must be 1 to 64 letters, digits, _, . or -, and not global"),
 ]
 Service = Annotated[
     str,
-    Field(pattern="^[A-Za-z0-9][A-Za-z0-9@_.:-]{0,99}$"),
+    _pattern("^[A-Za-z0-9][A-Za-z0-9@_.:-]{0,99}$"),
     _of_form("[A-Za-z0-9][A-Za-z0-9@_.:-]{0,99}", "must be the name of a service, such as php8.2-fpm"),
 ]
 ProcessName = Annotated[
     str,
-    Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$", description="as in /proc/PID/comm: at most 15 characters"),
+    _pattern("^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$", "as in /proc/PID/comm: at most 15 characters"),
     _of_form("[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", "must be the name of a process, at most 15 characters"),
 ]
 Owner = Annotated[
     str,
-    Field(pattern="^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"),
+    _pattern("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"),
     _of_form("[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", "must be a user or group name, or a number"),
 ]
 FileMode = Annotated[
     str,
-    Field(pattern="^[0-7]{4}$", description="permissions in octal, such as 0640"),
+    _pattern("^[0-7]{4}$", "permissions in octal, such as 0640"),
     _of_form("[0-7]{4}", "must be four octal digits"),
 ]
 Identifier = Annotated[
-    str, Field(pattern="^[a-z0-9][a-z0-9-]{0,63}$"), _of_form("[a-z0-9][a-z0-9-]{0,63}", "must be a-z, 0-9 and -")
+    str, _pattern("^[a-z0-9][a-z0-9-]{0,63}$"), _of_form("[a-z0-9][a-z0-9-]{0,63}", "must be a-z, 0-9 and -")
 ]
 EnvValue = Annotated[
     str,
-    Field(pattern="^[a-z][a-z0-9_-]{0,31}$"),
+    _pattern("^[a-z][a-z0-9_-]{0,31}$"),
     _of_form("[a-z][a-z0-9_-]{0,31}", "must be the name of a driver: a-z, 0-9, _ and -"),
 ]
 EnvName = Annotated[
     str,
-    Field(pattern="^[A-Z][A-Z0-9_]{0,63}$"),
+    _pattern("^[A-Z][A-Z0-9_]{0,63}$"),
     _of_form("[A-Z][A-Z0-9_]{0,63}", "must be the name of a variable: A-Z, 0-9 and _"),
 ]
 PhpVersion = Annotated[
     str,
-    Field(pattern=r"^[0-9]{1,2}\.[0-9]{1,2}$", description="major and minor, such as 8.2"),
+    _pattern(r"^[0-9]{1,2}\.[0-9]{1,2}$", "major and minor, such as 8.2"),
     _of_form(r"[0-9]{1,2}\.[0-9]{1,2}", "must be major and minor, such as 8.2"),
 ]
 Extension = Annotated[
-    str, Field(pattern="^[a-z][a-z0-9_]{0,31}$"), _of_form("[a-z][a-z0-9_]{0,31}", "must be the name of an extension")
+    str, _pattern("^[a-z][a-z0-9_]{0,31}$"), _of_form("[a-z][a-z0-9_]{0,31}", "must be the name of an extension")
 ]
 Package = Annotated[
     str,
-    Field(pattern="^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$"),
+    _pattern("^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$"),
     _of_form("(?!.*[.][.])[a-z0-9][a-z0-9._-]{0,63}/[a-z0-9][a-z0-9._-]{0,63}", "must be vendor/package"),
 ]
-Url = Annotated[str, Field(pattern="^https?://"), AfterValidator(_check_url)]
+_MOMENT = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
+Moment = Annotated[
+    str, _pattern(f"^{_MOMENT}$"), _of_form(_MOMENT, "must be a moment in UTC, such as 2026-11-24T12:30:00Z")
+]
+Url = Annotated[str, _pattern("^https?://"), AfterValidator(_check_url)]
 Words = Annotated[str, Field(description="for people: one printable line"), AfterValidator(_check_words)]
 FpmBinary = Annotated[str, AfterValidator(_check_fpm)]
 FpmCommand = Annotated[

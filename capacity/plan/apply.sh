@@ -170,6 +170,7 @@ swap() { # number: the new file takes the place of the old one
         say "$path could not be replaced"
         return 1
     }
+    say "changed $path"
 }
 
 put_back() { # number: the old file takes its place again
@@ -191,6 +192,7 @@ put_back() { # number: the old file takes its place again
         say "$path could not be put back: the original is $backup"
         return 1
     }
+    say "put back $path"
 }
 
 # ---------------------------------------------------------------- the host
@@ -282,6 +284,7 @@ reload_fpm() { # start it as well? service, pid file, process names, seconds, st
         fi
         return
     fi
+    say "reloading $service"
     old=$(children_of "$pid")
     if has_systemd; then
         systemctl reload -- "$service" || return
@@ -340,6 +343,7 @@ must_answer() { # as answers, and tell
 run_as() { # user, directory, seconds, command: what it prints may hold anything, so nothing of it is shown
     user=$1 directory=$2 seconds=$3
     shift 3
+    say "running $* in $directory as $user"
     (
         cd -- "$directory" || exit
         if [ "$(id -un)" = "$user" ] || [ "$(id -u)" = "$user" ]; then
@@ -368,7 +372,7 @@ roll_back() {
         reload yes || good=0
     fi
     if [ "$good" = 1 ] && [ "$cached" = 1 ]; then
-        renew_caches || say 'the cached configuration could not be renewed: do that by hand'
+        renew_caches_restored || say 'the cached configuration could not be renewed: do that by hand'
     fi
     if [ "$good" = 1 ] && [ "$reloaded$cached" != 00 ]; then
         verify_restored || good=0

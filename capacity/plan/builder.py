@@ -37,6 +37,7 @@ from capacity.plan.steps import (
     VerifyService,
 )
 from capacity.pool import PoolSettings
+from capacity.problems import in_our_words
 from capacity.results import Prediction, Recommendation, UserBand
 from capacity.scenario import Scenario
 
@@ -91,29 +92,30 @@ def build_plan(
     InvalidInput
         A name that a plan may not hold, a directive another file decides, a candidate FPM would refuse.
     """
-    now = (created_at or datetime.now(UTC)).astimezone(UTC)
-    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    store = f"{backup_directory}/{now.strftime('%Y%m%dT%H%M%SZ')}"
-    sizes = pool_changes(recommendation, installation, tuple(also))
-    drivers, notes = driver_changes(application, installation) if application is not None else ((), ())
-    changes = [sizes] if sizes.steps else []
-    if drivers and application is not None:
-        changes.append(env_changes(application, drivers))
-    steps, rollback = _steps(changes, installation, application, url, expect_status, store)
-    fields: dict[str, Any] = {
-        "generator": Generator(name="capacity", version=version("fpm-capacity")),
-        "created_at": stamp,
-        "pool": installation.pool,
-        "inputs": Inputs(scenario=scenario.to_mapping(), assumptions=recommendation.assumptions),
-        "prediction": _prediction(scenario, recommendation, installation),
-        "preconditions": _preconditions(changes, installation, application, drivers, url, expect_status),
-        "steps": steps,
-        "postconditions": tuple(_condition(change.after) for change in changes),
-        "rollback": rollback,
-        "risks": risks_of(scenario, recommendation, installation, application, steps),
-        "notes": (*installation.notes, *(application.notes if application else ()), *sizes.notes, *notes),
-    }
-    return ChangePlan.sealed(**fields)
+    with in_our_words(ChangePlan):  # a name on this host may be one that a plan must not hold
+        now = (created_at or datetime.now(UTC)).astimezone(UTC)
+        stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        store = f"{backup_directory}/{now.strftime('%Y%m%dT%H%M%SZ')}"
+        sizes = pool_changes(recommendation, installation, tuple(also))
+        drivers, notes = driver_changes(application, installation) if application is not None else ((), ())
+        changes = [sizes] if sizes.steps else []
+        if drivers and application is not None:
+            changes.append(env_changes(application, drivers))
+        steps, rollback = _steps(changes, installation, application, url, expect_status, store)
+        fields: dict[str, Any] = {
+            "generator": Generator(name="capacity", version=version("fpm-capacity")),
+            "created_at": stamp,
+            "pool": installation.pool,
+            "inputs": Inputs(scenario=scenario.to_mapping(), assumptions=recommendation.assumptions),
+            "prediction": _prediction(scenario, recommendation, installation),
+            "preconditions": _preconditions(changes, installation, application, drivers, url, expect_status),
+            "steps": steps,
+            "postconditions": tuple(_condition(change.after) for change in changes),
+            "rollback": rollback,
+            "risks": risks_of(scenario, recommendation, installation, application, steps),
+            "notes": (*installation.notes, *(application.notes if application else ()), *sizes.notes, *notes),
+        }
+        return ChangePlan.sealed(**fields)
 
 
 def _condition(state: FileState) -> FileSha256:
@@ -173,31 +175,50 @@ def _steps(
     """The steps in their order, and the way back."""
     if not changes:
         return (), ()
+    resized = any(change.before.path == installation.pool_file.path for change in changes)
+    moved = application if any(isinstance(step, SetEnv) for change in changes for step in change.steps) else None
     steps: list[Step] = []
     back: list[RollbackStep] = []
     for number, change in enumerate(changes, 1):
         path, kept = change.before.path, store + change.before.path
-        why = "so that the change can be undone"
-        steps.append(Backup(id=f"backup-{number}", path=path, backup_path=kept, reason=why))
+        steps.append(Backup(id=f"backup-{number}", path=path, backup_path=kept, reason="so that it can be undone"))
         facts = _condition(change.before).model_dump(include={"path", "sha256", "mode", "owner", "group"})
         back.append(Restore(id=f"restore-{number}", backup_path=kept, reason="as it was before the plan", **facts))
     for change in changes:
         steps += change.steps
         if change.before.path == installation.pool_file.path:
-            steps.append(_validate(installation, "validate", "a configuration that FPM refuses at a reload ends it"))
-            back.append(_validate(installation, "validate-restored", "what is put back must be accepted, too"))
-    moved = any(isinstance(step, SetEnv) for step in steps)
-    tail: list[tuple[Step, RollbackStep]] = []
-    if moved and application is not None and (application.is_laravel or not installation.running):
-        cache = ClearConfigCache(
-            id="clear-config-cache",
-            application=application.directory,
-            user=application.user,
-            argvs=((application.php, "artisan", "config:cache"), (application.php, "artisan", "cache:clear")),
-            reason="a cached configuration is read instead of .env",
-        )
-        tail.append((cache, cache.model_copy(update={"id": "clear-config-cache-restored"})))
-    reload = Reload(
+            steps.append(_validate(installation, "a configuration that FPM refuses while it reloads ends it"))
+            back.append(_restored(_validate(installation, "what is put back must be accepted, too")))
+    tail: list[Reload | ClearConfigCache | VerifyService | VerifyHttp] = []
+    cached_for_good = installation.information.get("opcache.validate_timestamps") == "Off"
+    if resized or (moved is not None and cached_for_good):
+        tail.append(_reload(installation))
+    if moved is not None and (moved.is_laravel or not installation.running):
+        # Workers that never look at a file's date keep the cached configuration they have: reload them last.
+        tail.insert(0 if cached_for_good else len(tail), _clear_config_cache(moved, "config:cache"))
+    tail.append(_alive(installation))
+    if moved is not None:
+        tail.append(_redis_alive(moved))
+    if url is not None:
+        reason = "the site must answer as it did before"
+        tail.append(VerifyHttp(id="verify-http", url=url, expect_status=expect_status, reason=reason))
+    steps += tail
+    for step in tail:
+        if isinstance(step, ClearConfigCache) and moved is not None and not moved.config_cached:
+            # where nothing was cached before, nothing is afterwards
+            back.append(_restored(_clear_config_cache(moved, "config:clear")))
+        elif step.id != "verify-redis":
+            back.append(_restored(step))
+    return tuple(steps), tuple(back)
+
+
+def _restored(step: RollbackStep) -> RollbackStep:
+    """The same step on the way back, where there is no further way back."""
+    return step.model_copy(update={"id": f"{step.id}-restored", "on_failure": "stop"})
+
+
+def _reload(installation: Installation) -> Reload:
+    return Reload(
         id="reload",
         service=installation.service,
         pid_file=installation.pid_file,
@@ -207,48 +228,45 @@ def _steps(
         timeout=installation.global_number("process_control_timeout") + _SETTLE,
         reason="FPM reads its configuration when it starts or reloads; nginx is unchanged and stays as it is",
     )
-    # Workers that never look at a file's date go on with the cached configuration they have: reload them last.
-    first = 0 if installation.information.get("opcache.validate_timestamps") != "Off" else len(tail)
-    tail.insert(first, (reload, reload.model_copy(update={"id": "reload-restored"})))
-    alive = VerifyService(
+
+
+def _clear_config_cache(application: Application, command: str) -> ClearConfigCache:
+    return ClearConfigCache(
+        id="clear-config-cache",
+        application=application.directory,
+        user=application.user,
+        argvs=((application.php, "artisan", command), (application.php, "artisan", "cache:clear")),
+        reason="a cached configuration is read instead of .env",
+    )
+
+
+def _alive(installation: Installation) -> VerifyService:
+    return VerifyService(
         id="verify-php-fpm",
         service=installation.service,
         pid_file=installation.pid_file,
         config=installation.config.path,
         processes=_processes(installation),
-        reason="FPM must have survived the reload",
+        reason="FPM must be there afterwards",
     )
-    tail.append((alive, alive.model_copy(update={"id": "verify-php-fpm-restored"})))
-    if moved and application is not None:
-        redis = application.redis
-        there = VerifyService(
-            id="verify-redis",
-            service=redis.service,
-            pid_file=redis.pid_file,
-            config=None,
-            processes=redis.processes,
-            reason="without Redis there are no sessions",
-        )
-        steps_only: list[Step] = [there]
-    else:
-        steps_only = []
-    for step, undo in tail:
-        steps.append(step)
-        back.append(undo)
-    steps += steps_only
-    if url is not None:
-        answers = VerifyHttp(
-            id="verify-http", url=url, expect_status=expect_status, reason="the site must answer as it did before"
-        )
-        steps.append(answers)
-        back.append(answers.model_copy(update={"id": "verify-http-restored"}))
-    return tuple(steps), tuple(back)
 
 
-def _validate(installation: Installation, name: str, reason: str) -> Validate:
+def _redis_alive(application: Application) -> VerifyService:
+    redis = application.redis
+    return VerifyService(
+        id="verify-redis",
+        service=redis.service,
+        pid_file=redis.pid_file,
+        config=None,
+        processes=redis.processes,
+        reason="without Redis there are no sessions",
+    )
+
+
+def _validate(installation: Installation, reason: str) -> Validate:
     config = installation.config.path
     return Validate(
-        id=name,
+        id="validate",
         path=installation.pool_file.path,
         config=config,
         include=installation.include,

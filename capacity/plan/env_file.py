@@ -18,7 +18,6 @@ from capacity.units import shown
 
 __all__ = ["Assignment", "env_splice", "read_env", "set_env"]
 
-_MAX_BYTES: Final = 1 << 20
 _BOM: Final = "\ufeff"
 _KEY: Final = re.compile("[A-Z][A-Z0-9_]{0,63}")
 _VALUE: Final = re.compile("[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
@@ -29,7 +28,7 @@ _NEWLINE: Final = re.compile(r"\r\n?|\n")
 _STATEMENT: Final = re.compile(
     r"""
     [ \t]*+ (?:
-        (?: export [ \t]++ )?+  (?P<name> '[^'\r\n]++' | [^=\#\s'"] [^=\#\s]*+ )  [ \t]*+
+        (?: export [ \t]++ )?+  (?P<name> '(?P<quoted> [^'\r\n]++ )' | [^=\#\s'"] [^=\#\s]*+ )  [ \t]*+
         (?: = (?: (?! [ \t]++ \# ) [ \t]++ )?+
             (?P<value> ' (?: [^'\\]++ | \\ (?! ' [ \t]*+ (?: \# [^'\r\n]*+ )?+ [\r\n] ) . )*+ '
                      | " (?: [^"\\]++ | \\ . )*+ "
@@ -52,8 +51,7 @@ class Assignment:
 
     `value` is as python-dotenv reads it, escapes decoded, and None for a bare ``KEY``. `line` counts from 1. `start`
     and `end` are the bytes of the value as written: quotes included, blanks and comment not. `interpolated`: it holds
-    ``${``, not in single quotes, so what it comes to is not known here. `duplicates` is how many earlier ones it
-    overrides.
+    ``${``, not in single quotes, so what it comes to is not known here. `duplicates` is how many it overrides.
     """
 
     key: str
@@ -137,9 +135,10 @@ def env_splice(data: bytes, key: str, value: str) -> Splice | None:
     if found is not None and found.value == value:
         return None
     splice = _added_line(data, f"{key}={value}") if found is None else _changed_value(data, found, value)
-    after = _text(spliced(data, [splice]))
-    line = _line(after.rstrip("\r\n")) if found is None else found.line
-    _check_visible(after, {line - 1, line})
+    after = spliced(data, [splice])
+    line = _line(after.decode().rstrip()) if found is None else found.line
+    for content in (data, after):
+        _check_visible(_text(content), {line - 1, line})
     return splice
 
 
@@ -169,7 +168,7 @@ def _line(before: str) -> int:
 
 
 def _text(data: bytes) -> str:
-    if len(data) > _MAX_BYTES:
+    if len(data) > 1 << 20:
         raise InvalidInput([Problem("the .env file", "must be at most 1 MiB", f"{len(data)} bytes")])
     try:
         text, bad = data.decode(), ""
@@ -195,8 +194,7 @@ def _statements(text: str, asked: frozenset[str]) -> Iterator[tuple[str, re.Matc
                 raise _refusal(_line(text[:at]), "must be a comment or KEY=value", hint)
             at += len(rest)
         else:
-            name = match["name"] or ""
-            key = name[1:-1] if name[:1] == "'" else name
+            key = match["quoted"] or match["name"]
             if key in asked:
                 yield key, match
             at = match.end()
@@ -230,8 +228,7 @@ def _check_visible(text: str, ends: Container[int]) -> None:
             elif quotes or line == '"':
                 opener = 0
         if opener and number in ends:
-            hint = f'to phpdotenv its =" opens a value that goes on below line {number}, comment or not'
-            raise _refusal(opener, "must close its quote", hint)
+            raise _refusal(opener, 'must close its ="', f"phpdotenv takes line {number} for a part of that value")
 
 
 def _added_line(data: bytes, line: str) -> Splice:
@@ -243,13 +240,9 @@ def _added_line(data: bytes, line: str) -> Splice:
 
 def _changed_value(data: bytes, found: Assignment, value: str) -> Splice:
     written = data[found.start : found.end]
-    for wrong, rule in (
-        (found.interpolated, "must not depend on another variable"),
-        (b"\n" in written or b"\r" in written, "must not have a value of several lines"),
-        (not found.quote and b"#" in written, "must have a blank before #, or quotes round it"),
-    ):
-        if wrong:
-            raise _refusal(found.line, rule, "change it by hand")
+    if found.interpolated or b"\n" in written or b"\r" in written or (b"#" in written and not found.quote):
+        rule = "must have a value of one line, without ${...} and with a blank before any #"
+        raise _refusal(found.line, rule, "change it by hand: readers differ in what it is now")
     insert = found.quote + value + found.quote
     if found.value is None:  # a bare KEY, which a comment may follow at once
         insert = "=" + value + " " * (data[found.end : found.end + 1] == b"#")

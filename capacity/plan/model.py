@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 from pydantic import Field, JsonValue, model_validator
 
 from capacity.errors import InvalidInput, Problem
-from capacity.plan.allowed import Identifier, PoolName, Sha256, Words
+from capacity.plan.allowed import Identifier, Moment, PoolName, Sha256, Words
 from capacity.plan.conditions import FileSha256, Precondition
 from capacity.plan.steps import Backup, PlanModel, Restore, RollbackStep, SetDirective, SetEnv, Step, Validate
 from capacity.pool import PoolSettings
@@ -130,7 +130,7 @@ class ChangePlan(PlanModel):
 
     format_version: Literal["1.0"] = FORMAT_VERSION
     generator: Generator
-    created_at: str = Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")
+    created_at: Moment
     plan_id: Sha256
     pool: PoolName
     inputs: Inputs
@@ -157,8 +157,7 @@ class ChangePlan(PlanModel):
         """Build a plan and compute its ``plan_id``."""
         # a first pass without the checks brings the fields into the form that is hashed
         draft = cls.model_construct(plan_id="", **fields).to_dict()
-        with in_our_words(cls):
-            return cls(plan_id=plan_id_of(draft), **fields)
+        return cls(plan_id=plan_id_of(draft), **fields)
 
     @property
     def files(self) -> tuple[FileSha256, ...]:

@@ -85,9 +85,13 @@ def read_file(path: str) -> FileState:
             raise
         message = f"{label}: {(isinstance(error, OSError) and error.strerror) or error}"
         raise UnreadableFile(message) from None
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(file.fileno())
-        data = file.read(_LARGEST_FILE + 1) if stat.S_ISREG(facts.st_mode) else None
+    facts = os.fstat(descriptor)
+    if stat.S_ISREG(facts.st_mode):
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(_LARGEST_FILE + 1)
+    else:
+        os.close(descriptor)
+        data = None
     if data is None or len(data) > _LARGEST_FILE:
         message = f"{label}: {'not a regular file' if data is None else 'larger than 1 MiB'}"
         raise UnreadableFile(message)

@@ -202,14 +202,9 @@ def _judging(plan: ChangePlan) -> Iterator[str]:
 
 def _acting(plan: ChangePlan) -> Iterator[str]:
     reloads = [step for step in plan.steps if isinstance(step, Reload)]
-    caches = [step for step in plan.steps if isinstance(step, ClearConfigCache)]
     yield from _function("reload", [f'reload_fpm "$1" {_reload(step)} || return' for step in reloads])
-    commands = [
-        f"run_as {_words(step.user, step.application, step.timeout, *argv)} || return"
-        for step in caches
-        for argv in step.argvs
-    ]
-    yield from _function("renew_caches", commands)
+    yield from _function("renew_caches", _renewing(plan.steps))
+    yield from _function("renew_caches_restored", _renewing(plan.rollback))
     course = []
     for step in plan.steps:
         if isinstance(step, Reload):
@@ -225,6 +220,15 @@ def _acting(plan: ChangePlan) -> Iterator[str]:
 
 def _reload(step: Reload) -> str:
     return _words(step.service, step.pid_file or "", " ".join(step.processes), step.timeout, *step.argv)
+
+
+def _renewing(steps: tuple[Step, ...] | tuple[RollbackStep, ...]) -> list[str]:
+    return [
+        f"run_as {_words(step.user, step.application, step.timeout, *argv)} || return"
+        for step in steps
+        if isinstance(step, ClearConfigCache)
+        for argv in step.argvs
+    ]
 
 
 def _verifying(steps: tuple[Step, ...] | tuple[RollbackStep, ...]) -> Iterator[str]:

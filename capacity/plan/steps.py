@@ -186,15 +186,18 @@ class ClearConfigCache(PlanStep):
     op: Literal["clear_config_cache"] = "clear_config_cache"
     application: PathName = Field(description="working directory: the one that holds artisan")
     user: Owner
-    argvs: tuple[PhpCommand, ...] = Field(min_length=1, max_length=2)
+    argvs: tuple[PhpCommand, ...] = Field(min_length=2, max_length=2)
     timeout: int = Field(default=60, ge=1, le=3600, json_schema_extra=SECONDS)
 
     @model_validator(mode="after")
     def _commands_are_the_two_known_ones(self) -> Self:
         said = [argv[1:] for argv in self.argvs]
-        if said != [("artisan", "config:cache"), ("artisan", "cache:clear")][: len(said)]:
+        if said not in (
+            [("artisan", "config:cache"), ("artisan", "cache:clear")],
+            [("artisan", "config:clear"), ("artisan", "cache:clear")],
+        ):
             words = "; ".join(" ".join(argv) for argv in self.argvs)
-            _refuse("argvs", "must be php artisan config:cache, then php artisan cache:clear", words)
+            _refuse("argvs", "must be php artisan config:cache (or config:clear), then php artisan cache:clear", words)
         return self
 
 

@@ -1,0 +1,304 @@
+"""What a plan must look like, and the plans written by hand that must be refused."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+import capacity
+from capacity.errors import InvalidInput
+from capacity.plan.model import ChangePlan, canonical_json, plan_id_of, read_plan
+
+from .conftest import Host, resealed, write_host
+
+Document = dict[str, Any]
+Change = Callable[[Document], None]
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Document:
+    return write_host(tmp_path_factory.mktemp("model") / "host").plan(url="http://127.0.0.1/").to_dict()
+
+
+@pytest.fixture
+def document(made_once: Document) -> Document:
+    return copy.deepcopy(made_once)
+
+
+def step(document: Document, name: str) -> Document:
+    found: Document = next(s for s in (*document["steps"], *document["rollback"]) if s["id"] == name)
+    return found
+
+
+def test_what_is_written_is_read_again(host: Host) -> None:
+    plan = host.plan(url="http://127.0.0.1/")
+    assert read_plan(plan.to_json()) == plan
+    assert read_plan(plan.to_json().encode()) == plan
+
+
+def test_the_plan_id_is_the_hash_of_the_canonical_json_without_it(host: Host) -> None:
+    text = host.plan().to_json()
+    document = json.loads(text)
+    plan_id = document.pop("plan_id")
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    assert plan_id == hashlib.sha256(canonical).hexdigest()
+    # as a tool in a language that would write numbers in another way finds it: from the text itself
+    bare = "".join(
+        part if part.startswith('"') else re.sub(r"\s", "", part) for part in re.split(r'("(?:[^"\\]|\\.)*")', text)
+    )
+    assert hashlib.sha256(bare.replace(f'"plan_id":"{plan_id}",', "").encode()).hexdigest() == plan_id
+
+
+def test_the_shipped_schema_is_the_model(document: Document) -> None:
+    shipped = json.loads((Path(capacity.__file__).parent / "plan" / "plan.schema.json").read_text(encoding="utf-8"))
+    assert shipped.pop("$schema") == "https://json-schema.org/draft/2020-12/schema"
+    assert shipped == ChangePlan.model_json_schema(mode="serialization")
+    assert set(document) == set(shipped["properties"])
+
+
+def test_the_same_facts_give_the_same_plan(host: Host) -> None:
+    assert host.plan().to_json() == host.plan().to_json()
+
+
+def test_numbers_that_are_not_finite_have_no_canonical_form() -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        canonical_json({"a": float("nan")})
+
+
+def test_a_plan_cannot_be_changed(host: Host) -> None:
+    plan = host.plan()
+    with pytest.raises(ValidationError):
+        plan.pool = "other"
+
+
+# --- documents that are no plan
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "must be JSON"),
+        ("{", "must be JSON"),
+        ("[]", "must be one JSON object"),
+        ("null", "must be one JSON object"),
+        ("{}", "format_version must be 1.0"),
+        ('{"format_version": "2.0"}', "format_version must be 1.0"),
+        ('{"format_version": "1.1"}', "format_version must be 1.0"),
+        ('{"format_version": 1.0}', "format_version must be 1.0"),
+        ('{"format_version": "1.0", "format_version": "1.0"}', "same key twice"),
+        ('{"format_version": "1.0", "x": NaN}', "NaN is not a finite number"),
+        ('{"format_version": "1.0", "x": Infinity}', "not a finite number"),
+        ("[" * 100_000, "must be JSON"),
+        ('{"format_version": "1.0"}', "is missing"),
+        (b"\xff\xfe", "must be JSON"),
+        (" " * (2**20 + 1), "at most 1 MiB"),
+    ],
+    ids=range(15),
+)
+def test_what_is_no_plan_is_refused_in_words(text: str | bytes, said: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(said)):
+        read_plan(text)
+
+
+def test_a_changed_byte_is_noticed(host: Host) -> None:
+    text = host.plan().to_json()
+    changed = text.replace("memory binds", "memory blinds", 1)
+    assert changed != text
+    with pytest.raises(InvalidInput, match="plan_id must be the sha256"):
+        read_plan(changed)
+
+
+# --- hostile names and values, with a plan_id made anew
+
+HOSTILE_PATHS = [
+    "relative/path", "/etc/../root/.ssh/authorized_keys", "/a\nb", "/a/$(id)", "/a/`id`", "/a/'b'", '/a/"b"', "/a;b",
+    "/a|b", "/a&b", "/a\\b", "/a*b", "/a?b", "/a[b]", "/a{b}", "/a<b", "/a//b", "/a/", "/a/.", "//a",
+    "", "/a b /c", "/a\x00b",
+    "/a\u202eb", "/a%b", "/a#b", "/a!b", "/" + "a" * 1001,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", HOSTILE_PATHS, ids=range(len(HOSTILE_PATHS)))
+@pytest.mark.parametrize("where", ["steps.0.backup_path", "preconditions.0.path", "rollback.0.backup_path"])
+def test_a_path_that_could_mean_something_else_is_refused(document: Document, where: str, path: str) -> None:
+    table, index, name = where.split(".")
+    document[table][int(index)][name] = path
+    with pytest.raises(InvalidInput, match=r"must (be|have)"):
+        resealed(document)
+
+
+@pytest.mark.parametrize(
+    "pool", ["a]\nuser=root", "app\n", "", "a b", "../x", "global", "Global", "$(id)", "a;b", "é", "a" * 65]
+)
+def test_a_pool_that_could_end_its_header_is_refused(document: Document, pool: str) -> None:
+    step(document, "set-pm-max-children")["pool"] = pool
+    with pytest.raises(InvalidInput, match=r"must be 1 to 64 letters"):
+        resealed(document)
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["40\nphp_admin_value[auto_prepend_file] = /tmp/x", "40 ; x", "$(id)", "${X}", "'40'", "", "40.5", "4e1", "٤٠"],
+)
+def test_a_value_that_is_more_than_a_value_is_refused(document: Document, after: str) -> None:
+    changed = step(document, "set-pm-max-children")
+    changed["after"] = changed["edit"]["insert"] = after
+    with pytest.raises(InvalidInput, match="must be a whole number"):
+        resealed(document)
+
+
+@pytest.mark.parametrize(
+    "directive", ["user", "listen", "php_admin_value[auto_prepend_file]", "env[X]", "pm.max_children ", "PM"]
+)
+def test_a_directive_outside_the_closed_list_is_refused(document: Document, directive: str) -> None:
+    step(document, "set-pm-max-children")["directive"] = directive
+    with pytest.raises(InvalidInput, match="directive must be"):
+        resealed(document)
+
+
+@pytest.mark.parametrize("key", ["APP_KEY", "DB_PASSWORD", "PATH", "SESSION_DRIVER\nX", "session_driver"])
+def test_a_key_outside_the_closed_list_is_refused(document: Document, key: str) -> None:
+    step(document, "set-session-driver")["key"] = key
+    with pytest.raises(InvalidInput, match="key must be"):
+        resealed(document)
+
+
+@pytest.mark.parametrize("after", ["redis\nAPP_DEBUG=true", "$(id)", "redis # x", "", "'redis'", "Redis", "r" * 33])
+def test_a_driver_that_is_more_than_a_name_is_refused(document: Document, after: str) -> None:
+    changed = step(document, "set-session-driver")
+    changed["after"] = changed["edit"]["insert"] = after
+    with pytest.raises(InvalidInput, match="must be the name of a driver"):
+        resealed(document)
+
+
+def smuggled(text: str) -> Change:
+    def change(document: Document) -> None:
+        step(document, "set-pm-max-children")["edit"]["insert"] = text
+
+    return change
+
+
+EDITS: dict[str, Change] = {
+    "another value": smuggled("41"),
+    "a second line": smuggled("40\nuser = root"),
+    "nothing": smuggled(""),
+    "a comment": smuggled("40 ;"),
+    "other bytes removed": lambda d: step(d, "set-pm-max-children")["edit"].update(remove="2"),
+    "more removed": lambda d: step(d, "set-pm-max-children")["edit"].update(remove="20\nuser = www-data"),
+    "an added line with another name": lambda d: step(d, "set-pm-max-requests")["edit"].update(insert="user = 1000\n"),
+    "an added line and one more": lambda d: step(d, "set-pm-max-requests")["edit"].update(
+        insert="pm.max_requests = 1000\nuser = root\n"
+    ),
+    "an added line that removes": lambda d: step(d, "set-pm-max-requests")["edit"].update(remove="x"),
+    "another driver": lambda d: step(d, "set-session-driver")["edit"].update(insert="array"),
+    "a driver and a line": lambda d: step(d, "set-session-driver")["edit"].update(insert="redis\nAPP_DEBUG=true"),
+    "a negative offset": lambda d: step(d, "set-pm-max-children")["edit"].update(offset=-1),
+}
+
+
+@pytest.mark.parametrize("change", EDITS.values(), ids=EDITS)
+def test_an_edit_that_does_not_say_what_its_step_says_is_refused(document: Document, change: Change) -> None:
+    change(document)
+    with pytest.raises(InvalidInput, match="edit"):
+        resealed(document)
+
+
+COMMANDS = {
+    "another program": ("validate", ["/bin/sh", "-t", "-y"]),
+    "a program of that name in a hostile path": ("validate", ["/tmp/$(id)/php-fpm", "-t", "-y"]),
+    "another option": ("validate", ["/usr/sbin/php-fpm8.2", "-t", "-d"]),
+    "text for a list": ("validate", "/usr/sbin/php-fpm8.2 -t -y"),
+    "nothing": ("validate", []),
+    "a start that runs something": ("reload", ["/usr/sbin/php-fpm8.2", "-D", "-dauto_prepend_file=x", "-y"]),
+}
+
+
+@pytest.mark.parametrize(("name", "argv"), COMMANDS.values(), ids=COMMANDS)
+def test_a_command_that_is_not_the_known_one_is_refused(document: Document, name: str, argv: object) -> None:
+    found = step(document, name)
+    found["argv"] = [*argv, found["config"]] if isinstance(argv, list) and argv else argv
+    with pytest.raises(InvalidInput, match="argv"):
+        resealed(document)
+
+
+@pytest.mark.parametrize(
+    "argv", [["php", "artisan", "migrate"], ["/bin/sh", "artisan", "config:cache"], ["php", "-r", "1"]]
+)
+def test_artisan_runs_nothing_but_the_two_commands(document: Document, argv: list[str]) -> None:
+    step(document, "clear-config-cache")["argvs"][0] = argv
+    with pytest.raises(InvalidInput, match="argvs"):
+        resealed(document)
+
+
+ADDRESSES = [
+    "ftp://a/", "http://", "http://user:hunter9@a/", "http://a/$(id)", "http://a/\nb", "http://a b/",
+    "file:///etc/passwd", "http://a/'", "http://a:x/", "javascript:1", "http://a:99999/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", ADDRESSES)
+def test_an_address_that_is_more_than_an_address_is_refused(document: Document, url: str) -> None:
+    step(document, "verify-http")["url"] = url
+    with pytest.raises(InvalidInput, match=r"http or https|must not hold a user name") as refused:
+        resealed(document)
+    assert "hunter9" not in str(refused.value)
+
+
+CONTRADICTIONS: dict[str, tuple[Change, str]] = {
+    "an unknown field": (lambda d: d.update(extra=1), "extra is not a known field"),
+    "an unknown field of a step": (lambda d: d["steps"][0].update(shell="id"), "is not a known field"),
+    "an unknown operation": (lambda d: d["steps"][0].update(op="shell"), "op|tag"),
+    "a number for a text": (lambda d: d.update(pool=5), "must be text"),
+    "a text for a number": (lambda d: step(d, "verify-http").update(expect_status="200"), "whole number"),
+    "two steps of one name": (lambda d: d["steps"][1].update(id="backup-1"), "an id of their own"),
+    "a risk of no step": (lambda d: d["risks"][0].update(step_ids=["nothing"]), "must name a step"),
+    "no backup": (lambda d: d["steps"].pop(0), "restore every written file"),
+    "no restore": (lambda d: d["rollback"].pop(0), "restore every written file"),
+    "another backup": (lambda d: d["rollback"][0].update(backup_path="/tmp/x"), "restore every written file"),
+    "no precondition": (lambda d: d["preconditions"].pop(0), "file_sha256 of every written file"),
+    "no postcondition": (lambda d: d["postconditions"].pop(), "must be the written files"),
+    "a late backup": (lambda d: d["steps"].insert(4, d["steps"].pop(0)), "every backup before the first change"),
+    "no validate": (lambda d: d["steps"].remove(step(d, "validate")), "then by its validate"),
+    "a late validate": (lambda d: d["steps"].append(d["steps"].pop(7)), "then by its validate"),
+    "a stop after a change": (lambda d: step(d, "reload").update(on_failure="stop"), "must be rollback"),
+    "nothing but a reload": (
+        lambda d: d.update(steps=[step(d, "reload")], rollback=[], postconditions=[], risks=[]),
+        "must be empty where nothing is changed",
+    ),
+    "a write in two parts": (lambda d: d["steps"].insert(2, d["steps"].pop(8)), ""),
+    "a hash in capitals": (lambda d: d["postconditions"][0].update(sha256="A" * 64), "must be a sha256"),
+    "a mode with a letter": (lambda d: d["preconditions"][0].update(mode="u+rw"), "four octal digits"),
+    "an owner with a sign": (lambda d: d["preconditions"][0].update(owner="root;id"), "user or group name"),
+    "a service with a sign": (lambda d: step(d, "reload").update(service="-H root@x"), "name of a service"),
+    "a user with an option": (lambda d: step(d, "clear-config-cache").update(user="--help"), "user or group name"),
+    "a message of two lines": (lambda d: d["risks"][0].update(message="a\n# b"), "one printable line"),
+    "a date that is none": (lambda d: d.update(created_at="now"), "created_at"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "said"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_a_plan_that_contradicts_itself_is_refused(document: Document, change: Change, said: str) -> None:
+    if said:
+        change(document)
+        with pytest.raises(InvalidInput, match=said):
+            resealed(document)
+        return
+    # the edits of one file, with those of another file between them
+    moved = copy.deepcopy(document)
+    env = step(moved, "set-session-driver")
+    moved["steps"].remove(env)
+    moved["steps"].insert(3, env)
+    with pytest.raises(InvalidInput, match="then by its validate"):
+        resealed(moved)
+
+
+def test_resealing_alone_changes_nothing(document: Document) -> None:
+    assert plan_id_of(resealed(document).to_dict()) == document["plan_id"]
