@@ -27,7 +27,7 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|raise NotImplementedError|@[A-Z]+@")
 
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-every_schema = pytest.mark.parametrize("what", ["scenario", "recommendation", "forecast", "comparison"])
+every_schema = pytest.mark.parametrize("what", ["scenario", "recommendation", "forecast", "comparison", "plan"])
 
 
 def lines(path: Path) -> int:
@@ -95,8 +95,8 @@ def properties(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def kinds(field: dict[str, Any]) -> set[str]:
     """What a value of this property may be: a type, a definition, one of some words, with their parts."""
-    if "anyOf" in field:
-        return {kind for choice in field["anyOf"] for kind in kinds(choice)}
+    if "anyOf" in field or "oneOf" in field:
+        return {kind for choice in field.get("anyOf", field.get("oneOf")) for kind in kinds(choice)}
     if "$ref" in field:
         return {field["$ref"].rpartition("/")[2]}
     if "enum" in field or "const" in field:

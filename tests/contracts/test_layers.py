@@ -17,7 +17,7 @@ ROOT = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LIVE = {"psutil", "subprocess", "socket"}
-LIVE_ROOMS = {"measure", "cli"}
+LIVE_ROOMS = {"plan", "measure", "cli"}
 READERS = {
     "open",
     "read_text",
