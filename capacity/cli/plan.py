@@ -101,6 +101,7 @@ def _made(
     from capacity.plan.installation import inspect_installation
     from capacity.recommendation import recommend
 
+    _check_names(others)
     if pool_file is None:
         hint = "such as /etc/php/8.2/fpm/pool.d/www.conf"
         raise InvalidInput([Problem("--pool-file", "is needed: it is the file to change", hint=hint)])
@@ -136,6 +137,31 @@ def _made(
         also=others["also"],
         backup_directory=others["backup_dir"] or BACKUPS,
     )
+
+
+def _check_names(options: dict[str, Any]) -> None:
+    """Refuse what a plan may not hold before anything is looked at, and before a binary is asked."""
+    from capacity.plan.allowed import FpmBinary, Owner, PathName, Service, Url, checked
+
+    kinds = {
+        "url": Url,
+        "php_fpm": FpmBinary,
+        "service": Service,
+        "pid_file": PathName,
+        "redis_service": Service,
+        "redis_pid_file": PathName,
+        "app_user": Owner,
+        "backup_dir": PathName,
+    }
+    problems: list[Problem] = []
+    for name, kind in kinds.items():
+        if options[name] is not None:
+            try:
+                checked(kind, options[name], name="--" + name.replace("_", "-"))
+            except InvalidInput as error:
+                problems += error.problems
+    if problems:
+        raise InvalidInput(problems)
 
 
 def _running(pool: str, pool_file: str) -> RunningPool | None:

@@ -8,11 +8,13 @@ narrower than what FPM, systemd or a file system would take.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from capacity.errors import InvalidInput, Problem
 from capacity.fpm.directives import MANAGERS
@@ -41,6 +43,7 @@ __all__ = [
     "Sha256",
     "Url",
     "Words",
+    "checked",
     "directive_value",
 ]
 
@@ -172,6 +175,23 @@ def directive_value(directive: str, text: str) -> str:
     return text
 
 
+def checked(kind: Any, text: str, *, name: str) -> str:
+    """Check a text of one of these kinds that comes from elsewhere, an option for instance.
+
+    Examples
+    --------
+    >>> checked(Service, "a b", name="--service")
+    Traceback (most recent call last):
+    capacity.errors.InvalidInput: --service must be the name of a service, such as php8.2-fpm; got 'a b'
+    """
+    try:
+        return str(TypeAdapter(kind).validate_python(text, strict=True))
+    except ValidationError as error:
+        causes = [details["ctx"]["error"] for details in error.errors() if "ctx" in details]
+        problems = [problem for cause in causes for problem in cause.problems]
+        raise InvalidInput(replace(problem, field=name) for problem in problems) from None
+
+
 Sha256 = Annotated[str, _pattern("^[0-9a-f]{64}$"), _of_form("[0-9a-f]{64}", "must be a sha256 in hexadecimal")]
 PathName = Annotated[str, _pattern("^/"), AfterValidator(_check_path)]
 PoolName = Annotated[
@@ -225,9 +245,22 @@ Package = Annotated[
     _pattern("^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$"),
     _of_form("(?!.*[.][.])[a-z0-9][a-z0-9._-]{0,63}/[a-z0-9][a-z0-9._-]{0,63}", "must be vendor/package"),
 ]
+
+
+def _check_moment(text: str) -> str:
+    try:
+        datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
+        _refuse("must be a moment in UTC, such as 2026-11-24T12:30:00Z", text)
+    return text
+
+
 _MOMENT = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 Moment = Annotated[
-    str, _pattern(f"^{_MOMENT}$"), _of_form(_MOMENT, "must be a moment in UTC, such as 2026-11-24T12:30:00Z")
+    str,
+    _pattern(f"^{_MOMENT}$"),
+    _of_form(_MOMENT, "must be a moment in UTC, such as 2026-11-24T12:30:00Z"),
+    AfterValidator(_check_moment),
 ]
 Url = Annotated[str, _pattern("^https?://"), AfterValidator(_check_url)]
 Words = Annotated[str, Field(description="for people: one printable line"), AfterValidator(_check_words)]

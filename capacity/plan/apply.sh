@@ -3,7 +3,7 @@
 LC_ALL=C
 export LC_ALL PATH
 umask 077
-unset CDPATH ENV BASH_ENV
+unset CDPATH ENV BASH_ENV http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
 mode=apply      # apply, dry-run or rollback
 changed=0       # whether a file may have been replaced
@@ -94,8 +94,10 @@ stale() { # words: something is not as planned; all of it is told before the end
 }
 
 back_up() { # number: keep the original, once
-    if [ -f "$backup" ] && [ "$(sum_of "$backup")" = "$before" ]; then
-        return
+    if [ -e "$backup" ] || [ -L "$backup" ]; then
+        [ -f "$backup" ] && [ "$(sum_of "$backup")" = "$before" ] && return
+        say "$backup is something else than the original of $path, and is not overwritten"
+        return 1
     fi
     if ! mkdir -p -- "${backup%/*}" || ! cp -p -- "$path" "$backup.part" || ! mv -f -- "$backup.part" "$backup"; then
         rm -f -- "$backup.part"
@@ -203,7 +205,18 @@ need_file() { # path, sha256, permissions, owner, group: a file that is read, no
     [ "$state" = before ] || stale "$path $state"
 }
 
+is_trusted() { # program: whether nobody but root and us can have put it there
+    case $1 in /*) ;; *) return 0 ;; esac
+    facts=$(stat -L -c '%u %a' -- "$1") || return
+    case ${facts%% *} in 0 | "$(id -u)") ;; *) return 1 ;; esac
+    case $facts in *[2367]) return 1 ;; esac
+}
+
 need_version() { # binary, release
+    if ! is_trusted "$1"; then
+        stale "$1 must belong to root or to you, and not be writable by others"
+        return
+    fi
     case $("$1" -v 2>/dev/null) in
     "PHP $2."*'(fpm-fcgi)'*) ;;
     *) stale "$1 is not PHP $2 any more" ;;
@@ -215,7 +228,7 @@ need_service() { # service, pid file, process names
 }
 
 need_key() { # path, key: that it has a value; the value is nobody's business
-    grep -Eq "^[[:space:]]*(export[[:space:]]+)?$2[[:space:]]*=[[:space:]]*[^[:space:]#]" -- "$1" ||
+    grep -Eq "^[[:space:]]*(export[[:space:]]+)?$2[[:space:]]*=[[:space:]]*([\"'][^\"']|[^[:space:]#\"'])" -- "$1" ||
         stale "$2 is not set in $1"
 }
 
@@ -316,7 +329,7 @@ is_active() { # service, pid file, process names, seconds
 
 status_of() { # url, seconds
     if command -v curl >/dev/null; then
-        curl -q -g -s -o /dev/null -w '%{http_code}' --max-time "$2" -- "$1"
+        curl -q -g -s --noproxy '*' -o /dev/null -w '%{http_code}' --max-time "$2" -- "$1"
     else
         wget -q -S -O /dev/null -T "$2" -- "$1" 2>&1 | sed -n 's/^ *HTTP\/[0-9.]* \([0-9]*\).*/\1/p' | head -n 1
     fi
@@ -368,18 +381,16 @@ roll_back() {
     if [ "$good" = 1 ]; then
         judge_all || good=0
     fi
-    if [ "$good" = 1 ] && [ "$reloaded" = 1 ]; then
-        reload yes || good=0
+    if [ "$good" = 1 ]; then
+        carry_back || good=0
     fi
-    if [ "$good" = 1 ] && [ "$cached" = 1 ]; then
-        renew_caches_restored || say 'the cached configuration could not be renewed: do that by hand'
-    fi
-    if [ "$good" = 1 ] && [ "$reloaded$cached" != 00 ]; then
-        verify_restored || good=0
+    if [ "$good" = 1 ] && [ "$reloaded$cached" != 00 ] && ! verify_restored; then
+        say 'the files are as they were before, but the host is not well'
+        good=0
     fi
     clean_up
     if [ "$good" = 1 ]; then
-        rm -f -- "$store/started" "$store/applied"
+        rm -f -- "$started" "$applied"
     fi
     [ "$good" = 1 ]
 }
@@ -407,7 +418,7 @@ main() {
     check_tools
     lock || refuse 7 'another run is at work here'
     trap 'fail interrupted' HUP INT TERM
-    if [ -f "$store/started" ]; then
+    if [ -f "$started" ]; then
         resumed=1
     fi
     is_stale=0 count_before=0 count_after=0
@@ -419,6 +430,8 @@ main() {
             refuse 0 'nothing to undo: the files are as they were before the plan'
         fi
         changed=1 reloaded=1 cached=1
+        # so that a rollback that is cut off is not taken for one that is done
+        : >"$started" || refuse 6 "$store cannot be written to"
         roll_back || {
             say "the rollback failed: the originals are below $store"
             exit 6
@@ -427,12 +440,13 @@ main() {
         exit 0
     fi
 
-    if [ "$count_before" = 0 ] && [ -f "$store/applied" ]; then
+    if [ "$count_before" = 0 ] && [ -f "$applied" ]; then
         say 'already applied'
         for_each_file drop_hold
-        rm -f -- "$store/started"
-        verify || exit 1
-        exit 0
+        rm -f -- "$started"
+        verify && exit 0
+        say 'the plan is carried out, but the host is not well'
+        exit 5
     fi
     need_all
     if [ "$count_after$resumed" = 00 ]; then
@@ -460,14 +474,16 @@ main() {
     for_each_file drop_hold
     for_each_file stage || fail 'a candidate could not be made'
     judge_candidates || fail 'php-fpm -t refuses the candidate'
-    { rm -f -- "$store/applied" && : >"$store/started"; } || fail "$store cannot be written to"
+    need_all
+    [ "$is_stale" = 0 ] || fail 'this host has changed meanwhile'
+    { rm -f -- "$applied" && : >"$started"; } || fail "$store cannot be written to"
     changed=1
     for_each_file swap || fail 'a file could not be replaced'
     judge_all || fail 'php-fpm -t refuses the configuration'
     carry_on
     verify || fail 'the host is not well after the change'
-    : >"$store/applied" || fail "$store cannot be written to"
-    rm -f -- "$store/started"
+    : >"$applied" || fail "$store cannot be written to"
+    rm -f -- "$started"
     clean_up
     say "applied; to undo it: sh $0 --rollback"
 }

@@ -127,7 +127,7 @@ def _set_directive(
     places = [
         place for place in installation.file.places.get((installation.pool, name), ()) if place.path in {"", state.path}
     ]
-    before = places[-1].statement.value if splice.remove and places else None
+    before = places[-1].statement.value if places else None
     value = getattr(recommendation.pool, next(d.field for d in SIZING if d.name == name))
     seconds = name in {"pm.process_idle_timeout", "request_terminate_timeout"}
     after = f"{value}s" if seconds and f"{value}s".encode() in splice.insert else str(value)

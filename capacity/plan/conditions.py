@@ -1,4 +1,4 @@
-"""What must hold on the host before a plan is carried out, and what holds afterwards."""
+"""What must hold on the host before a plan is carried out, what holds afterwards, and what may go wrong."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from capacity.plan.allowed import (
     Extension,
     FileMode,
     FpmBinary,
+    Identifier,
     Owner,
     Package,
     PathName,
@@ -20,6 +21,7 @@ from capacity.plan.allowed import (
     Service,
     Sha256,
     Url,
+    Words,
 )
 from capacity.plan.steps import PlanModel
 
@@ -31,6 +33,7 @@ __all__ = [
     "HttpStatus",
     "PhpExtension",
     "Precondition",
+    "Risk",
     "ServiceActive",
 ]
 
@@ -100,3 +103,12 @@ Precondition: TypeAlias = Annotated[
     FileSha256 | FpmVersion | ServiceActive | EnvKeySet | PhpExtension | ComposerPackage | HttpStatus,
     Field(discriminator="kind"),
 ]
+
+
+class Risk(PlanModel):
+    """What may go wrong, found from the facts of this host."""
+
+    code: Identifier
+    severity: Literal["info", "warning", "danger"]
+    message: Words
+    step_ids: tuple[Identifier, ...] = ()

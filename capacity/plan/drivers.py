@@ -50,6 +50,8 @@ def driver_changes(
         Changes, and notes on what was left alone.
     """
     candidates, notes = [], []
+    if "SESSION_DRIVER" not in application.drivers:
+        notes.append("SESSION_DRIVER is not in .env: the application's own default holds, and is not known here")
     for key in DRIVER_KEYS:
         found = application.drivers.get(key)
         if found is None:

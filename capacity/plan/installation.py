@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from glob import glob
 from pathlib import Path
@@ -187,12 +187,17 @@ def whole_configuration(main: FileState, instead: FileState | None = None) -> tu
             for path in found
         }
 
-    data = instead.data if instead is not None and instead.path == main.path else main.data
+    state = instead if instead is not None and instead.path == main.path else main
+    return _read(state, include), tuple(states.values())
+
+
+def _read(state: FileState, include: Callable[[str], Mapping[str, bytes] | None] = lambda _: {}) -> PoolFile:
+    """Read one file, by default as if its includes brought nothing in; what is wrong is told with its path."""
     try:
-        return read_pools(data, include=include), tuple(states.values())
+        return read_pools(state.data, include=include)
     except InvalidInput as error:
         raise InvalidInput(
-            replace(problem, field=f"{main.path}: {problem.field}") for problem in error.problems
+            replace(problem, field=f"{state.path}: {problem.field}") for problem in error.problems
         ) from None
 
 
@@ -218,7 +223,7 @@ def _main_configuration(pool_file: FileState, given: str | None, notes: list[str
                 return main
         except (UnreadableFile, InvalidInput):
             continue
-    if not read_pools(pool_file.data).global_settings:
+    if not _read(pool_file).global_settings:
         notes.append(
             f"no php-fpm.conf that includes {pool_file.path} was found: it is judged alone (give --fpm-config)"
         )
@@ -228,7 +233,7 @@ def _main_configuration(pool_file: FileState, given: str | None, notes: list[str
 def _including(main: FileState, pool_file: FileState) -> list[tuple[int, tuple[str, ...]]]:
     """Lines of the main configuration whose include brings the pool file in, with all the files each brings in."""
     lines = []
-    for include in read_pools(main.data, include=lambda _: {}).includes:
+    for include in _read(main).includes:
         files = tuple(map(os.path.realpath, included(include.pattern) or ()))
         if pool_file.path in files:
             lines.append((include.line, files))
@@ -237,7 +242,7 @@ def _including(main: FileState, pool_file: FileState) -> list[tuple[int, tuple[s
 
 def _include_line(main: FileState, pool_file: FileState) -> IncludeLine:
     (number, files), *more = _including(main, pool_file)
-    lines = read_pools(main.data, include=lambda _: {}).lines
+    lines = _read(main).lines
     line = lines[number - 1]
     if more or len(line.statements) != 1:
         rule = f"must include {pool_file.path} once, on a line of its own"

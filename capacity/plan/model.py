@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
-from typing import Any, Final, Literal, Self, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
 from capacity.errors import InvalidInput, Problem
-from capacity.plan.allowed import Identifier, Moment, PoolName, Sha256, Words
-from capacity.plan.conditions import FileSha256, Precondition
-from capacity.plan.steps import Backup, PlanModel, Restore, RollbackStep, SetDirective, SetEnv, Step, Validate
+from capacity.plan.allowed import Moment, PoolName, Sha256, Words
+from capacity.plan.conditions import FileSha256, Precondition, Risk
+from capacity.plan.consistency import contradictions
+from capacity.plan.steps import PlanModel, RollbackStep, Step
 from capacity.pool import PoolSettings
 from capacity.problems import in_our_words
 from capacity.results import Assumption, LimitName, Prediction, UserBand, Verdict
@@ -30,7 +30,6 @@ __all__ = [
     "Inputs",
     "Outlook",
     "PlanPrediction",
-    "Risk",
     "canonical_json",
     "plan_id_of",
     "read_plan",
@@ -38,7 +37,6 @@ __all__ = [
 
 FORMAT_VERSION: Final = "1.0"
 _LARGEST_PLAN = 2**20
-Severity: TypeAlias = Literal["info", "warning", "danger"]
 
 
 class Generator(PlanModel):
@@ -85,15 +83,6 @@ class PlanPrediction(PlanModel):
     more_workers_reason: Words
     next_steps: tuple[Words, ...] = Field(description="what still more users would take")
     cautions: tuple[Words, ...]
-
-
-class Risk(PlanModel):
-    """What may go wrong, found from the facts of this host."""
-
-    code: Identifier
-    severity: Severity
-    message: Words
-    step_ids: tuple[Identifier, ...] = ()
 
 
 class ChangePlan(PlanModel):
@@ -144,7 +133,7 @@ class ChangePlan(PlanModel):
 
     @model_validator(mode="after")
     def _is_one_plan(self) -> Self:
-        problems = list(_contradictions(self))
+        problems = list(contradictions(self.preconditions, self.steps, self.postconditions, self.rollback, self.risks))
         if not problems and self.plan_id != plan_id_of(self.to_dict()):
             rule = "must be the sha256 of the canonical JSON of the rest"
             problems.append(Problem("plan_id", rule, self.plan_id, "was the plan edited by hand?"))
@@ -251,65 +240,3 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         message = "an object has the same key twice"
         raise ValueError(message)
     return found
-
-
-def _contradictions(plan: ChangePlan) -> Iterator[Problem]:
-    """What no single field shows."""
-    ids = [step.id for step in (*plan.steps, *plan.rollback)]
-    for double in sorted({name for name in ids if ids.count(name) > 1}):
-        yield Problem("steps", "must each have an id of their own", double)
-    for risk in plan.risks:
-        for name in set(risk.step_ids) - set(ids):
-            yield Problem("risks.step_ids", "must name a step", name)
-    edits = [step for step in plan.steps if isinstance(step, SetDirective | SetEnv)]
-    written = list(dict.fromkeys(step.path for step in edits))
-    known = [c.path for c in plan.preconditions if isinstance(c, FileSha256)]
-    for field, paths in (("preconditions", known), ("postconditions", [c.path for c in plan.postconditions])):
-        for double in sorted({path for path in paths if paths.count(path) > 1}):
-            yield Problem(field, "must name a file once", double)
-    if [condition.path for condition in plan.postconditions] != written:
-        yield Problem("postconditions", "must be the written files, in their order", ", ".join(written) or "none")
-    backups = {step.path: step.backup_path for step in plan.steps if isinstance(step, Backup)}
-    restores = {step.path: step.backup_path for step in plan.rollback if isinstance(step, Restore)}
-    for path in written:
-        if path not in known:
-            yield Problem("preconditions", "must have a file_sha256 of every written file", path)
-        if path not in backups or backups.get(path) != restores.get(path):
-            yield Problem("rollback", "must restore every written file from its backup", path)
-    yield from _disorder(plan, set(written))
-
-
-def _disorder(plan: ChangePlan, written: set[str]) -> Iterator[Problem]:
-    ops = [step.op for step in plan.steps]
-    last_backup = max((at for at, op in enumerate(ops) if op == "backup"), default=-1)
-    first_edit = next((at for at, op in enumerate(ops) if op in {"set_directive", "set_env"}), len(ops))
-    if last_backup > first_edit:
-        yield Problem("steps", "must make every backup before the first change", plan.steps[last_backup].id)
-    for step in plan.steps[first_edit:]:
-        if step.on_failure == "stop":
-            yield Problem(f"{step.id}.on_failure", "must be rollback once something may have changed", "stop")
-    for one, other in pairwise(plan.steps):
-        if isinstance(one, SetDirective) and not (
-            isinstance(other, SetDirective | Validate) and other.path == one.path
-        ):
-            rule = "must be followed by the others of its file and then by its validate"
-            yield Problem(one.id, rule, other.id)
-    if plan.steps and isinstance(plan.steps[-1], SetDirective):
-        yield Problem(plan.steps[-1].id, "must be followed by its validate", "nothing")
-    groups = [path for path, before in _groups(plan) if path in before]
-    for path in groups:
-        yield Problem("steps", "must change a file in one go", path)
-    if any(step.op not in {"backup"} for step in plan.steps) and not written and plan.steps:
-        yield Problem("steps", "must be empty where nothing is changed", ", ".join(ops))
-
-
-def _groups(plan: ChangePlan) -> Iterator[tuple[str, set[str]]]:
-    """Each run of edits of one file, with the files that were edited before it."""
-    before: set[str] = set()
-    last = ""
-    for step in plan.steps:
-        path = step.path if isinstance(step, SetDirective | SetEnv) else ""
-        if path and path != last:
-            yield path, set(before)
-            before.add(path)
-        last = path

@@ -162,17 +162,26 @@ def pid_of(pid_file: str, processes: Sequence[str]) -> int | None:
     try:
         with Path(pid_file).open(encoding="ascii") as file:
             pid = int(file.read(32).strip())
-        with Path(f"/proc/{pid}/comm").open(encoding="utf-8", errors="replace") as file:
-            name = file.read(64).removesuffix("\n")
     except (OSError, ValueError):
         return None
-    return pid if name in processes else None
+    return pid if _is_called(pid, processes) else None
+
+
+def _is_called(pid: int, processes: Sequence[str]) -> bool:
+    try:
+        with Path(f"/proc/{pid}/comm").open(encoding="utf-8", errors="replace") as file:
+            return file.read(64).removesuffix("\n") in processes
+    except OSError:
+        return False
 
 
 def service_active(service: str, pid_file: str | None, processes: Sequence[str]) -> bool:
     """Whether a service runs: systemd says so where it runs, else its pid file."""
     if systemd_runs():
-        return _output(["systemctl", "is-active", "--quiet", "--", service]) is not None
+        if _output(["systemctl", "is-active", "--quiet", "--", service]) is None:
+            return False
+        pid = (_output(["systemctl", "show", "--property", "MainPID", "--value", "--", service]) or "").strip()
+        return pid.isdecimal() and _is_called(int(pid), processes)
     return pid_file is not None and pid_of(pid_file, processes) is not None
 
 

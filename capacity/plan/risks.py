@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from capacity.errors import InvalidInput
 from capacity.fpm.directives import convert
 from capacity.plan.application import Application
+from capacity.plan.conditions import Risk
 from capacity.plan.installation import Installation
-from capacity.plan.model import Risk
+from capacity.plan.probe import systemd_runs
 from capacity.plan.steps import Step
 from capacity.results import Recommendation
 from capacity.scenario import CASE_STUDY_SOURCE, Scenario
@@ -252,6 +253,16 @@ def _of_knowledge(
             code="answers-not-verified",
             severity="warning",
             message="no address is given to ask: nothing tells whether the site answers afterwards (give --url)",
+        )
+    if installation.pid_file is None and not systemd_runs():
+        yield Risk(
+            code="process-unknown",
+            severity="danger",
+            message=(
+                "[global] names no pid file and systemd does not run here: where that is so on the host, FPM cannot be "
+                "seen nor reloaded, and the plan will be refused (give --pid-file)"
+            ),
+            step_ids=_ids(steps, "reload", "verify_service"),
         )
     if not installation.running:
         yield Risk(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from shlex import quote
 
+from capacity.errors import InvalidInput, Problem
 from capacity.plan.model import ChangePlan
 from capacity.plan.steps import (
     Backup,
@@ -28,6 +29,7 @@ __all__ = ["plan_shell"]
 
 _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SYSTEMD = "/run/systemd/system"
+_MOST_DIRECTORIES = 2  # each is locked by a file descriptor, and dash has none above 9
 _TOOLS = (
     "cat chmod cp cut date flock grep head id mkdir mktemp mv readlink rm rmdir sed sha256sum sleep stat tail timeout"
 )
@@ -36,8 +38,9 @@ usage: sh plan.sh [--dry-run | --rollback]
 without an option: check everything, then carry out the plan; undo it where a step fails
 --dry-run   check everything and have php-fpm judge the new configuration, change nothing
 --rollback  undo a plan that was carried out, or a run that was cut off
-exit code: 0 done, 1 failed and nothing is changed (rolled back), 2 usage or a tool is missing, 4 the host is not the
-one the plan was made for, 6 the rollback failed, 7 another run is at work"""
+exit code: 0 done; 1 failed, and nothing is changed (rolled back); 2 usage, or a tool is missing; 4 the host is not the
+one the plan was made for; 5 carried out before, but the host is not well; 6 the rollback failed; 7 another run is at
+work"""
 
 
 def plan_shell(plan: ChangePlan, *, search_path: str = _SEARCH_PATH, systemd: str = _SYSTEMD) -> str:
@@ -77,11 +80,15 @@ def _data(plan: ChangePlan, search_path: str, systemd: str) -> Iterator[str]:
     backups = {step.path: step.backup_path for step in plan.steps if isinstance(step, Backup)}
     first, kept = next(iter(backups.items()))
     directories = sorted({file.path.rpartition("/")[0] or "/" for file in plan.files})
+    if len(directories) > _MOST_DIRECTORIES:
+        rule = f"must change files in at most {_MOST_DIRECTORIES} directories to become a script"
+        raise InvalidInput([Problem("plan", rule, ", ".join(directories))])
     caches = [step for step in plan.steps if isinstance(step, ClearConfigCache)]
     yield f"PATH={quote(search_path)}"
     yield f"systemd={quote(systemd)}"
     yield f"id={plan.plan_id[:12]}"
     yield f"store={quote(kept.removesuffix(first))}"
+    yield "started=$store/started-$id applied=$store/applied-$id"
     yield f"files='{' '.join(str(number) for number, _ in enumerate(plan.files, 1))}'"
     yield f"tools='{_TOOLS}{' runuser' if caches else ''}'"
     yield f"asks_http={int(any(isinstance(step, VerifyHttp) for step in plan.steps))}"
@@ -204,7 +211,6 @@ def _acting(plan: ChangePlan) -> Iterator[str]:
     reloads = [step for step in plan.steps if isinstance(step, Reload)]
     yield from _function("reload", [f'reload_fpm "$1" {_reload(step)} || return' for step in reloads])
     yield from _function("renew_caches", _renewing(plan.steps))
-    yield from _function("renew_caches_restored", _renewing(plan.rollback))
     course = []
     for step in plan.steps:
         if isinstance(step, Reload):
@@ -214,6 +220,13 @@ def _acting(plan: ChangePlan) -> Iterator[str]:
         elif isinstance(step, ClearConfigCache):
             course += ["cached=1", 'renew_caches || fail "the cached configuration could not be renewed"']
     yield from _function("carry_on", course)
+    back = []
+    for undo in plan.rollback:
+        if isinstance(undo, Reload):
+            back.append('if [ "$reloaded" = 1 ]; then reload yes || return; fi')
+        elif isinstance(undo, ClearConfigCache):
+            back += ['if [ "$cached" = 1 ]; then', *(f"    {line}" for line in _renewing(plan.rollback)), "fi"]
+    yield from _function("carry_back", back)
     yield from _function("verify", list(_verifying(plan.steps)))
     yield from _function("verify_restored", list(_verifying(plan.rollback)))
 

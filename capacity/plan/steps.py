@@ -148,7 +148,7 @@ class Validate(PlanStep):
     config: PathName = Field(description="the main configuration")
     include: IncludeLine | None = Field(description="null: the pool file is the main configuration itself")
     argv: FpmCommand = Field(description="the command; its last word is the main configuration")
-    expect_exit: int = Field(default=0, ge=0, le=255)
+    expect_exit: Literal[0] = Field(default=0, description="what php-fpm -t ends with where it accepts")
     timeout: int = Field(default=30, ge=1, le=3600, json_schema_extra=SECONDS)
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from dotenv import dotenv_values
@@ -107,6 +108,22 @@ def test_the_preconditions_are_the_files_as_they_are(host: Host) -> None:
     assert found[str(host.env_file)].mode == "0640"
     assert found[str(host.env_file)].owner == host.env_file.owner()
     assert found[str(host.env_file)].group == host.env_file.group()
+
+
+def test_a_directive_that_is_empty_is_filled_in(make_host: Make) -> None:
+    host = make_host(pool=POOL + "pm.max_requests =\n")
+    plan = host.plan(env=False)
+    assert changes(plan)["pm.max_requests"] == ("", "1000")
+    assert b"\npm.max_requests = 1000\n" in applied(plan)[str(host.pool_file)]
+
+
+def test_without_a_pid_file_it_is_told_that_fpm_cannot_be_seen(host: Host) -> None:
+    unseen = replace(host.installation(), pid_file=None)
+    with patch("capacity.plan.risks.systemd_runs", return_value=False):
+        assert "process-unknown" in codes(host.plan(installation=unseen))
+        assert "process-unknown" not in codes(host.plan())
+    with patch("capacity.plan.risks.systemd_runs", return_value=True):
+        assert "process-unknown" not in codes(host.plan(installation=unseen))
 
 
 def test_a_host_that_is_right_already_gets_an_empty_plan(make_host: Make) -> None:

@@ -260,12 +260,53 @@ CONTRADICTIONS: dict[str, tuple[Change, str]] = {
     "a text for a number": (lambda d: step(d, "verify-http").update(expect_status="200"), "whole number"),
     "two steps of one name": (lambda d: d["steps"][1].update(id="backup-1"), "an id of their own"),
     "a risk of no step": (lambda d: d["risks"][0].update(step_ids=["nothing"]), "must name a step"),
-    "no backup": (lambda d: d["steps"].pop(0), "restore every written file"),
+    "no backup": (lambda d: d["steps"].pop(0), "back up every written file"),
     "no restore": (lambda d: d["rollback"].pop(0), "restore every written file"),
     "another backup": (lambda d: d["rollback"][0].update(backup_path="/tmp/x"), "restore every written file"),
+    "a backup somewhere else": (
+        lambda d: [part[0].update(backup_path="/etc/cron.d/x") for part in (d["steps"], d["rollback"])],
+        "one directory for all",
+    ),
+    "a backup of itself": (
+        lambda d: [part[0].update(backup_path=part[0]["path"]) for part in (d["steps"], d["rollback"])],
+        "one directory for all",
+    ),
+    "a backup of another file": (
+        lambda d: d["steps"].insert(0, {**d["steps"][0], "id": "x", "path": "/etc/shadow"}),
+        "back up every written file",
+    ),
+    "another mode afterwards": (
+        lambda d: d["postconditions"][0].update(mode="0666"),
+        "mode, owner and group of before",
+    ),
+    "another owner restored": (lambda d: d["rollback"][0].update(owner="nobody"), "mode, owner and group of before"),
+    "another content restored": (lambda d: d["rollback"][0].update(sha256="0" * 64), "must have the sha256"),
+    "edits that overlap": (
+        lambda d: step(d, "set-pm-start-servers")["edit"].update(
+            offset=step(d, "set-pm-max-children")["edit"]["offset"]
+        ),
+        "must not overlap",
+    ),
+    "an unknown configuration": (lambda d: d["preconditions"].pop(2), "file_sha256 of the main configuration"),
+    "two reloads": (lambda d: d["steps"].insert(10, {**step(d, "reload"), "id": "x"}), "at most one reload"),
+    "no reload": (lambda d: (d["steps"].remove(step(d, "reload")), d.update(risks=[])), "must reload FPM"),
+    "a reload before the changes": (lambda d: d["steps"].insert(2, d["steps"].pop(9)), "must come after every change"),
+    "a look before the end": (lambda d: d["steps"].insert(9, d["steps"].pop()), "must verify at the end"),
+    "another exit code": (lambda d: step(d, "validate").update(expect_exit=78), "expect_exit"),
+    "a way back that does not validate": (lambda d: d["rollback"].pop(2), "must have a validate"),
+    "a way back that does not reload": (lambda d: d["rollback"].pop(3), "must have a reload"),
+    "a way back in another order": (
+        lambda d: d["rollback"].insert(3, d["rollback"].pop()),
+        "in the order of the steps",
+    ),
+    "a way back that restores last": (lambda d: d["rollback"].append(d["rollback"].pop(0)), "restore every"),
+    "a month that is none": (lambda d: d.update(created_at="2026-13-01T00:00:00Z"), "must be a moment in UTC"),
     "no precondition": (lambda d: d["preconditions"].pop(0), "file_sha256 of every written file"),
     "no postcondition": (lambda d: d["postconditions"].pop(), "must be the written files"),
-    "a late backup": (lambda d: d["steps"].insert(4, d["steps"].pop(0)), "every backup before the first change"),
+    "a late backup": (
+        lambda d: d["steps"].insert(4, d["steps"].pop(0)),
+        "every backup before the first change|back up",
+    ),
     "no validate": (lambda d: d["steps"].remove(step(d, "validate")), "then by its validate"),
     "a late validate": (lambda d: d["steps"].append(d["steps"].pop(7)), "then by its validate"),
     "a stop after a change": (lambda d: step(d, "reload").update(on_failure="stop"), "must be rollback"),
@@ -281,7 +322,7 @@ CONTRADICTIONS: dict[str, tuple[Change, str]] = {
     "a user with an option": (lambda d: step(d, "clear-config-cache").update(user="--help"), "user or group name"),
     "a message of two lines": (lambda d: d["risks"][0].update(message="a\n# b"), "one printable line"),
     "a date that is none": (lambda d: d.update(created_at="now"), "created_at"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "said"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
