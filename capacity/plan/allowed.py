@@ -23,6 +23,7 @@ from capacity.units import shown
 __all__ = [
     "DIRECTIVES",
     "DirectiveName",
+    "DriverWord",
     "EnvKey",
     "EnvName",
     "EnvValue",
@@ -64,6 +65,9 @@ DIRECTIVES: Final[frozenset[str]] = frozenset(DirectiveName.__args__)  # type: i
 
 EnvKey = Literal["SESSION_DRIVER", "CACHE_STORE", "CACHE_DRIVER"]
 """The keys of a Laravel ``.env`` a plan may set."""
+
+DriverWord = Literal["database", "redis", "other"]
+"""What a plan tells of a driver that it does not set."""
 
 # Letters of any script, and these; no quote, backslash, $, glob or shell sign, and no control character.
 _PATH_SIGNS = frozenset("/._-+@:,=~ ")

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from capacity.plan.allowed import DriverWord, EnvKey
 from capacity.plan.env_file import Assignment, read_env
 from capacity.plan.probe import FileState, read_file, service_active, systemd_runs
 from capacity.units import shown
@@ -18,7 +19,7 @@ from capacity.units import shown
 __all__ = ["DRIVER_KEYS", "REDIS_PACKAGE", "Application", "RedisService", "inspect_application"]
 
 # CACHE_STORE is Laravel 11's name, CACHE_DRIVER that of 10 and before.
-DRIVER_KEYS = ("SESSION_DRIVER", "CACHE_STORE", "CACHE_DRIVER")
+DRIVER_KEYS: tuple[EnvKey, ...] = ("SESSION_DRIVER", "CACHE_STORE", "CACHE_DRIVER")
 REDIS_PACKAGE = "predis/predis"
 _REDIS = ("redis-server", "redis", "valkey-server", "valkey")
 _REDIS_PROCESSES = ("redis-server", "valkey-server")
@@ -76,6 +77,16 @@ class Application:
     user: str
     php: str
     notes: tuple[str, ...]
+
+    @property
+    def known_drivers(self) -> dict[EnvKey, DriverWord]:
+        """Drivers in words that give no value away."""
+        words: dict[str | None, DriverWord] = {"database": "database", "redis": "redis"}
+        return {
+            key: "other" if found.interpolated else words.get(found.value, "other")
+            for key in DRIVER_KEYS
+            if (found := self.drivers.get(key)) is not None
+        }
 
 
 def inspect_application(

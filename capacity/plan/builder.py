@@ -106,7 +106,11 @@ def build_plan(
             "generator": Generator(name="capacity", version=version("fpm-capacity")),
             "created_at": stamp,
             "pool": installation.pool,
-            "inputs": Inputs(scenario=scenario.to_mapping(), assumptions=recommendation.assumptions),
+            "inputs": Inputs(
+                scenario=scenario.to_mapping(),
+                assumptions=recommendation.assumptions,
+                drivers=application.known_drivers if application is not None else {},
+            ),
             "prediction": _prediction(scenario, recommendation, installation),
             "preconditions": _preconditions(changes, installation, application, drivers, url, expect_status),
             "steps": steps,

@@ -14,14 +14,14 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, JsonValue, model_validator
 
 from capacity.errors import InvalidInput, Problem
-from capacity.plan.allowed import Moment, PoolName, Sha256, Words
+from capacity.plan.allowed import DriverWord, EnvKey, Moment, PoolName, Sha256, Words
 from capacity.plan.conditions import FileSha256, Precondition, Risk
 from capacity.plan.consistency import contradictions
 from capacity.plan.steps import PlanModel, RollbackStep, Step
-from capacity.pool import PoolSettings
+from capacity.pool import MOST_PROCESSES, PoolSettings
 from capacity.problems import in_our_words
 from capacity.results import Assumption, LimitName, Prediction, UserBand, Verdict
-from capacity.units import shown
+from capacity.units import MAX_BYTES, shown
 
 __all__ = [
     "FORMAT_VERSION",
@@ -51,6 +51,9 @@ class Inputs(PlanModel):
 
     scenario: dict[str, dict[str, JsonValue]] = Field(description="tables of a scenario file, SI units")
     assumptions: tuple[Assumption, ...] = Field(description="values that were not given, and where they came from")
+    drivers: dict[EnvKey, DriverWord] = Field(
+        default_factory=dict, description="drivers the application's .env names today"
+    )
 
 
 class Outlook(PlanModel):
@@ -58,7 +61,10 @@ class Outlook(PlanModel):
 
     settings: PoolSettings
     worst_case_memory: int = Field(
-        description="every worker at its peak, and shared memory once", json_schema_extra={"unit": "byte"}
+        ge=0,
+        le=MOST_PROCESSES * MAX_BYTES,
+        description="every worker at its peak, and shared memory once",
+        json_schema_extra={"unit": "byte"},
     )
     verdict: Verdict | None = Field(description="at the expected load; null: the load is not known")
     utilization: float | None = Field(description="busy share of a worker", json_schema_extra={"unit": "1"})

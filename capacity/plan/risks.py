@@ -242,6 +242,16 @@ def _of_knowledge(
                 "measure), or give them"
             ),
         )
+    if (
+        recommendation.more_workers_help is False
+        and recommendation.pool.max_children > installation.settings.max_children
+    ):
+        yield Risk(
+            code="more-workers-do-not-help",
+            severity="warning",
+            message=f"would more workers serve more users? {recommendation.more_workers_reason}",
+            step_ids=_setting(steps, "pm.max_children"),
+        )
     if not recommendation.feasible:
         yield Risk(
             code="objective-missed",

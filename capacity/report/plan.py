@@ -13,22 +13,18 @@ from rich.table import Table
 from rich.text import Text
 
 from capacity.fpm.directives import SIZING
+from capacity.plan.conditions import Precondition
 from capacity.plan.model import ChangePlan, Outlook
 from capacity.plan.steps import RollbackStep, SetDirective, SetEnv, Step
-from capacity.report.text import box_for
+from capacity.report.text import COLOURS, box_for
 from capacity.results import Prediction
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
 
 __all__ = ["plan_markdown", "plan_text"]
 
-_STYLES = {
-    "comfortable": "green", "manageable": "cyan", "watch": "yellow", "overloaded": "bold red",
-    "info": "cyan", "warning": "yellow", "danger": "bold red",
-}  # fmt: skip
+_STYLES: Mapping[str, str] = {"info": "cyan", "warning": "yellow", "danger": "bold red", **dict(COLOURS.items())}
 _SEVERITIES = ("danger", "warning", "info")
 _DRIVERS = {"SESSION_DRIVER": "sessions", "CACHE_STORE": "cache", "CACHE_DRIVER": "cache"}
-# Of a driver that stays only the notes speak, and not always of what it is.
-_KEPT = re.compile(rf"({'|'.join(_DRIVERS)}) stays(?:: it is (redis) already| (database): .*)")
 _IN_WORDS = {
     "backup": "Copy {path} to {backup_path}",
     "restore": "Put {path} back from {backup_path}, mode {mode}, owner {owner}, group {group}",
@@ -39,6 +35,15 @@ _IN_WORDS = {
     "clear_config_cache": "As {user}, in {application}: {argvs}",
     "verify_service": "See that {service} runs, within {timeout} s",
     "verify_http": "See that {url} answers {expect_status}, in at most {attempts} attempts of {timeout} s",
+}
+_CONDITIONS = {
+    "file_sha256": "{path} is unchanged: sha256 {sha256}, mode {mode}, owner {owner}, group {group}",
+    "fpm_version": "{binary} is PHP {version}",
+    "service_active": "{service} runs",
+    "env_key_set": "{key} is set in {path}",
+    "php_extension": "{binary} loads the extension {extension}",
+    "composer_package": "{package} is in the vendor directory of {application}",
+    "http_status": "{url} answers {status}",
 }
 _INPUTS = {"service_time": "s", "cpu_time": "s", "think_time": "s", "arrival_rate": "1/s"}
 _UNITS: Mapping[str, Callable[[float], str]] = {
@@ -94,6 +99,7 @@ def _parts(plan: ChangePlan) -> list[_Part]:
         _each_users(plan),
         _Part("Why", list(_reasons(plan))),
         _Part("What may go wrong, the worst first", header=("severity", "steps", "risk"), rows=risks),
+        _Part("Only if, on the host", list(map(_condition, plan.preconditions))),
         _Part("What is done, in this order", list(map(_in_words, plan.steps)), numbered=True, remark=failing),
         _Part("How it is undone, in this order", list(map(_in_words, plan.rollback)), numbered=True),
         _Part("What was left alone", list(zip(plan.notes))),
@@ -207,13 +213,24 @@ def _reasons(plan: ChangePlan) -> Iterator[_Line]:
 def _in_words(step: Step | RollbackStep) -> _Line:
     """Say what a step does, and why where that is not told elsewhere."""
     values: dict[str, Any] = {**dict(step), **dict(getattr(step, "edit", ()))}
+    pieces = _filled(_IN_WORDS[step.op], values)
+    return pieces if isinstance(step, SetDirective | SetEnv) else [*pieces, f" ({step.reason})"]
+
+
+def _condition(condition: Precondition) -> _Line:
+    return _filled(_CONDITIONS[condition.kind], dict(condition))
+
+
+def _filled(template: str, values: Mapping[str, Any]) -> list[str]:
+    """Fill a template in, what is a name or a command marked as code."""
     pieces: list[str] = []
-    for literal, field, _, _ in Formatter().parse(_IN_WORDS[values["op"]]):
+    for literal, field, _, _ in Formatter().parse(template):
         value = values[field] if field else ""
+        value = f"{value[:12]}..." if field == "sha256" else value
         for at, word in enumerate(value if field == "argvs" else [value]):
             text = " ".join(word) if isinstance(word, tuple) else word
             pieces += [", then " if at else literal, _Code(text) if isinstance(text, str) else f"{text or 'not set'}"]
-    return pieces if isinstance(step, SetDirective | SetEnv) else [*pieces, f" ({values['reason']})"]
+    return pieces
 
 
 def _summary(plan: ChangePlan) -> _Part:
@@ -235,8 +252,7 @@ def _sides(plan: ChangePlan) -> dict[str, Outlook]:
 
 def _drivers(plan: ChangePlan) -> dict[str, tuple[str, str]]:
     """Drivers of sessions and cache before and after, as far as the plan knows them."""
-    kept = (found for note in plan.notes if (found := _KEPT.fullmatch(note)))
-    known = {found[1]: (found[2] or found[3],) * 2 for found in kept}
+    known: dict[str, tuple[str, str]] = {key: (driver, driver) for key, driver in plan.inputs.drivers.items()}
     known |= {step.key: (step.before or "not set", step.after) for step in plan.steps if isinstance(step, SetEnv)}
     return {key: known[key] for key in _DRIVERS if key in known}
 

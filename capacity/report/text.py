@@ -15,9 +15,9 @@ from capacity.pool import PoolSettings
 from capacity.results import Choice, Forecast, Prediction, Recommendation, UserBand, Verdict
 from capacity.units import format_fraction, format_rate, format_seconds
 
-__all__ = ["box_for", "forecast_text", "recommendation_text", "section"]
+__all__ = ["COLOURS", "box_for", "forecast_text", "recommendation_text", "section"]
 
-_COLOURS: dict[Verdict, str] = {
+COLOURS: dict[Verdict, str] = {
     "comfortable": "green",
     "manageable": "cyan",
     "watch": "yellow",
@@ -182,12 +182,12 @@ def section(title: str, lines: Iterable[str]) -> RenderableType:
         return Group()
     items = Table.grid(padding=(0, 1))
     for line in lines:
-        items.add_row("-", Text(line))
+        items.add_row("-", Text(line, overflow="fold"))  # a path that is cut short is another path
     return Padding(Group(Text(title, style="bold"), items), (0, 0, 1, 0))
 
 
 def _verdict(verdict: Verdict) -> Text:
-    return Text(verdict, style=_COLOURS[verdict])
+    return Text(verdict, style=COLOURS[verdict])
 
 
 def _workers(pool: PoolSettings) -> str:

@@ -322,6 +322,7 @@ def test_what_fpm_sets_in_the_environment_wins_over_the_file(make_host: Make) ->
 def test_drivers_other_than_the_database_are_left_alone_and_not_told(make_host: Make, driver: str) -> None:
     plan = make_host(env=ENV.replace("=database", f"={driver}")).plan()
     assert drivers(plan) == set()
+    assert plan.inputs.drivers == {"SESSION_DRIVER": "other", "CACHE_DRIVER": "redis"}
     assert "SESSION_DRIVER stays: it is not database" in plan.notes
     assert "hunter9" not in plan.to_json()
 
@@ -392,6 +393,13 @@ def test_fewer_workers_than_today_are_told(host: Host) -> None:
     assert changes(plan)["pm.max_children"] == ("20", "8")
     assert {"fewer-workers", "objective-missed"} <= codes(plan)
     assert not plan.prediction.feasible
+
+
+def test_workers_that_would_not_help_are_told(host: Host) -> None:
+    # 400 users of 30 ms CPU a request ask for more than the four cores have
+    plan = host.plan(scenario(workload__cpu_time=0.03, workload__users=400))
+    assert "more-workers-do-not-help" in codes(plan)
+    assert "more-workers-do-not-help" not in codes(host.plan())
 
 
 def test_a_pool_file_of_somebody_else_is_told(host: Host) -> None:
