@@ -2,6 +2,7 @@
 
 LC_ALL=C
 export LC_ALL PATH
+mask=$(umask) # for what others do: their files are not ours to hide
 umask 077
 unset CDPATH ENV BASH_ENV http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
@@ -54,9 +55,7 @@ sum_of() { # file: its sha256
 
 is_as() { # file: whether mode, owner and group are as planned
     facts=$(stat -c '%a %U %G' -- "$1") || return
-    [ "$facts" = "$permissions $owner $group" ] && return
-    facts=$(stat -c '%a %u %g' -- "$1") || return
-    [ "$facts" = "$permissions $owner $group" ]
+    [ "$facts" = "$permissions $owner $group" ] || [ "$(stat -c '%a %u %g' -- "$1")" = "$permissions $owner $group" ]
 }
 
 look_at() { # number: set state to before, after or what else it is
@@ -256,6 +255,7 @@ pid_of() { # service, pid file, process names: the main process, if it lives and
     fi
     case $pid in '' | 0 | *[!0-9]*) return 1 ;; esac
     name=$(cat "/proc/$pid/comm" 2>/dev/null) || return
+    grep -q '^State:[[:space:]]*[ZX]' "/proc/$pid/status" 2>/dev/null && return 1 # dead, and nobody has buried it
     for known in $3; do
         if [ "$name" = "$known" ]; then
             printf '%s\n' "$pid"
@@ -293,7 +293,7 @@ reload_fpm() { # start it as well? service, pid file, process names, seconds, st
         if has_systemd; then
             systemctl restart -- "$service"
         else
-            "$@" </dev/null >/dev/null 2>&1 8<&- 9<&-
+            (umask "$mask" && "$@" </dev/null >/dev/null 2>&1 8<&- 9<&-)
         fi
         return
     fi
@@ -331,7 +331,7 @@ status_of() { # url, seconds
     if command -v curl >/dev/null; then
         curl -q -g -s --noproxy '*' -o /dev/null -w '%{http_code}' --max-time "$2" -- "$1"
     else
-        wget -q -S -O /dev/null -T "$2" -- "$1" 2>&1 | sed -n 's/^ *HTTP\/[0-9.]* \([0-9]*\).*/\1/p' | head -n 1
+        timeout "$(($2 + 5))" wget -q -S -O /dev/null -T "$2" -- "$1" 2>&1 | sed -n 's/^ *HTTP\/[0-9.]* \([0-9]*\).*/\1/p' | head -n 1
     fi
 }
 
@@ -358,7 +358,7 @@ run_as() { # user, directory, seconds, command: what it prints may hold anything
     shift 3
     say "running $* in $directory as $user"
     (
-        cd -- "$directory" || exit
+        cd -- "$directory" && umask "$mask" || exit
         if [ "$(id -un)" = "$user" ] || [ "$(id -u)" = "$user" ]; then
             timeout "$seconds" "$@"
         else
@@ -382,7 +382,7 @@ roll_back() {
         judge_all || good=0
     fi
     if [ "$good" = 1 ]; then
-        carry_back || good=0
+        carry_back
     fi
     if [ "$good" = 1 ] && [ "$reloaded$cached" != 00 ] && ! verify_restored; then
         say 'the files are as they were before, but the host is not well'
@@ -416,7 +416,10 @@ main() {
         ;;
     esac
     check_tools
-    lock || refuse 7 'another run is at work here'
+    if ! lock; then # what lies about is the other run's
+        say 'another run is at work here'
+        exit 7
+    fi
     trap 'fail interrupted' HUP INT TERM
     if [ -f "$started" ]; then
         resumed=1
@@ -476,6 +479,7 @@ main() {
     judge_candidates || fail 'php-fpm -t refuses the candidate'
     need_all
     [ "$is_stale" = 0 ] || fail 'this host has changed meanwhile'
+    judge_all || fail 'php-fpm -t refuses the configuration as it stands'
     { rm -f -- "$applied" && : >"$started"; } || fail "$store cannot be written to"
     changed=1
     for_each_file swap || fail 'a file could not be replaced'

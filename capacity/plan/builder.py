@@ -179,7 +179,6 @@ def _steps(
     """The steps in their order, and the way back."""
     if not changes:
         return (), ()
-    resized = any(change.before.path == installation.pool_file.path for change in changes)
     moved = application if any(isinstance(step, SetEnv) for change in changes for step in change.steps) else None
     steps: list[Step] = []
     back: list[RollbackStep] = []
@@ -194,12 +193,11 @@ def _steps(
             steps.append(_validate(installation, "a configuration that FPM refuses while it reloads ends it"))
             back.append(_restored(_validate(installation, "what is put back must be accepted, too")))
     tail: list[Reload | ClearConfigCache | VerifyService | VerifyHttp] = []
-    cached_for_good = installation.information.get("opcache.validate_timestamps") == "Off"
-    if resized or (moved is not None and cached_for_good):
-        tail.append(_reload(installation))
     if moved is not None and (moved.is_laravel or not installation.running):
-        # Workers that never look at a file's date keep the cached configuration they have: reload them last.
-        tail.insert(0 if cached_for_good else len(tail), _clear_config_cache(moved, "config:cache"))
+        tail.append(_clear_config_cache(moved, "config:cache"))
+    # Last, and also where only .env has changed: OPcache goes on with the cached configuration it has compiled, for
+    # opcache.revalidate_freq seconds or for good, and what is verified then would be the old one.
+    tail.append(_reload(installation))
     tail.append(_alive(installation))
     if moved is not None:
         tail.append(_redis_alive(moved))

@@ -138,8 +138,10 @@ def _order(steps: Sequence[Step]) -> Iterator[Problem]:
     for op in ("validate", "reload", "clear_config_cache", "verify_http"):
         if ops.count(op) > 1:
             yield Problem("steps", f"must have at most one {op}", str(ops.count(op)))
-    if "validate" in ops and "reload" not in ops:
-        yield Problem("steps", "must reload FPM where a pool is changed", "no reload")
+    if "reload" not in ops:
+        yield Problem("steps", "must reload FPM", "no reload")
+    elif "clear_config_cache" in ops and ops.index("reload") < ops.index("clear_config_cache"):
+        yield Problem("steps", "must reload FPM after the configuration is cached anew", "before")
     looking = [op.startswith("verify") for op in ops]
     if looking != sorted(looking):
         yield Problem("steps", "must verify at the end", ops[-1])

@@ -169,10 +169,12 @@ def pid_of(pid_file: str, processes: Sequence[str]) -> int | None:
 
 def _is_called(pid: int, processes: Sequence[str]) -> bool:
     try:
-        with Path(f"/proc/{pid}/comm").open(encoding="utf-8", errors="replace") as file:
-            return file.read(64).removesuffix("\n") in processes
+        with Path(f"/proc/{pid}/status").open(encoding="utf-8", errors="replace") as file:
+            facts = dict(line.split(":\t", 1) for line in file.read(4096).split("\n") if ":\t" in line)
     except OSError:
         return False
+    # a zombie is dead, and nobody has buried it: process 1 of a container may not
+    return facts.get("Name") in processes and facts.get("State", "Z")[0] not in "ZX"
 
 
 def service_active(service: str, pid_file: str | None, processes: Sequence[str]) -> bool:

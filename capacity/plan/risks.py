@@ -35,7 +35,7 @@ def risks_of(
     found = (
         *_of_reload(recommendation, installation, steps),
         *_of_limits(scenario, recommendation, installation, steps),
-        *_of_sessions(installation, application, steps),
+        *_of_sessions(application, steps),
         *_of_knowledge(recommendation, installation, steps),
     )
     order = ("danger", "warning", "info")
@@ -182,9 +182,7 @@ def _max_children(installation: Installation, pool: str) -> int:
         return 0
 
 
-def _of_sessions(
-    installation: Installation, application: Application | None, steps: tuple[Step, ...]
-) -> Iterator[Risk]:
+def _of_sessions(application: Application | None, steps: tuple[Step, ...]) -> Iterator[Risk]:
     moved = tuple(step.id for step in steps if step.op == "set_env" and step.key == "SESSION_DRIVER")
     if application is None or not _ids(steps, "set_env"):
         return
@@ -219,13 +217,6 @@ def _of_sessions(
             severity="warning",
             message=f"there is no artisan in {application.directory}: if the configuration is cached, .env is not read",
             step_ids=_ids(steps, "set_env"),
-        )
-    if application.config_cached and installation.information.get("opcache.validate_timestamps") == "Off":
-        yield Risk(
-            code="opcache-keeps-configuration",
-            severity="info",
-            message="opcache.validate_timestamps is off: only a reload shows the new configuration, so it comes last",
-            step_ids=(*clears, *_ids(steps, "reload")),
         )
 
 

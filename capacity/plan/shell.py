@@ -211,6 +211,7 @@ def _acting(plan: ChangePlan) -> Iterator[str]:
     reloads = [step for step in plan.steps if isinstance(step, Reload)]
     yield from _function("reload", [f'reload_fpm "$1" {_reload(step)} || return' for step in reloads])
     yield from _function("renew_caches", _renewing(plan.steps))
+    yield from _function("renew_caches_restored", _renewing(plan.rollback))
     course = []
     for step in plan.steps:
         if isinstance(step, Reload):
@@ -221,11 +222,11 @@ def _acting(plan: ChangePlan) -> Iterator[str]:
             course += ["cached=1", 'renew_caches || fail "the cached configuration could not be renewed"']
     yield from _function("carry_on", course)
     back = []
-    for undo in plan.rollback:
+    for undo in plan.rollback:  # all of it, whatever fails on the way
         if isinstance(undo, Reload):
-            back.append('if [ "$reloaded" = 1 ]; then reload yes || return; fi')
+            back.append('if [ "$reloaded" = 1 ]; then reload yes || good=0; fi')
         elif isinstance(undo, ClearConfigCache):
-            back += ['if [ "$cached" = 1 ]; then', *(f"    {line}" for line in _renewing(plan.rollback)), "fi"]
+            back.append('if [ "$cached" = 1 ]; then renew_caches_restored || good=0; fi')
     yield from _function("carry_back", back)
     yield from _function("verify", list(_verifying(plan.steps)))
     yield from _function("verify_restored", list(_verifying(plan.rollback)))

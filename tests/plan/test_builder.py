@@ -62,11 +62,11 @@ def test_the_case_study_is_planned_as_it_was_carried_out(host: Host) -> None:
     plan = host.plan(url="http://127.0.0.1/")
     assert changes(plan) == CASE_STUDY
     assert [step.op for step in plan.steps] == [
-        "backup", "backup", *["set_directive"] * 5, "validate", "set_env", "reload", "clear_config_cache",
+        "backup", "backup", *["set_directive"] * 5, "validate", "set_env", "clear_config_cache", "reload",
         "verify_service", "verify_service", "verify_http",
     ]  # fmt: skip
     assert [step.op for step in plan.rollback] == [
-        "restore", "restore", "validate", "reload", "clear_config_cache", "verify_service", "verify_http",
+        "restore", "restore", "validate", "clear_config_cache", "reload", "verify_service", "verify_http",
     ]  # fmt: skip
     assert {step.on_failure for step in plan.rollback} == {"stop"}
     verdicts = {p.users: p.verdict for p in plan.prediction.after.predictions}
@@ -147,22 +147,14 @@ def test_start_servers_that_fpm_derives_are_written_where_the_result_would_diffe
     assert changes(plan)["pm.start_servers"] == (None, "8")
 
 
-def test_sessions_alone_need_neither_validate_nor_reload(make_host: Make) -> None:
+def test_sessions_alone_need_no_validate_but_a_reload(make_host: Make) -> None:
     host = make_host()
     scenario = Scenario.example().model_copy(update={"pool": host.installation().settings})
     wanted = host.recommendation(scenario).model_copy(update={"pool": host.installation().settings})
-    plan = build_plan(
-        scenario, wanted, replace(host.installation(), information={}), host.application(), created_at=NOW
-    )
+    plan = build_plan(scenario, wanted, host.installation(), host.application(), created_at=NOW)
     assert [step.op for step in plan.steps] == [
-        "backup", "set_env", "clear_config_cache", "verify_service", "verify_service",
+        "backup", "set_env", "clear_config_cache", "reload", "verify_service", "verify_service",
     ]  # fmt: skip
-
-
-def test_workers_that_never_look_at_dates_are_reloaded_last(host: Host) -> None:
-    told = replace(host.installation(), information={"opcache.enable": "On", "opcache.validate_timestamps": "Off"})
-    ops = [step.op for step in host.plan(installation=told).steps]
-    assert ops.index("clear_config_cache") < ops.index("reload")
 
 
 def test_rolling_back_leaves_no_cached_configuration_where_there_was_none(host: Host) -> None:

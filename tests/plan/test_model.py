@@ -289,12 +289,16 @@ CONTRADICTIONS: dict[str, tuple[Change, str]] = {
     ),
     "an unknown configuration": (lambda d: d["preconditions"].pop(2), "file_sha256 of the main configuration"),
     "two reloads": (lambda d: d["steps"].insert(10, {**step(d, "reload"), "id": "x"}), "at most one reload"),
+    "a reload before the cache": (
+        lambda d: d["steps"].insert(9, d["steps"].pop(10)),
+        "must reload FPM after the configuration is cached anew",
+    ),
     "no reload": (lambda d: (d["steps"].remove(step(d, "reload")), d.update(risks=[])), "must reload FPM"),
     "a reload before the changes": (lambda d: d["steps"].insert(2, d["steps"].pop(9)), "must come after every change"),
     "a look before the end": (lambda d: d["steps"].insert(9, d["steps"].pop()), "must verify at the end"),
     "another exit code": (lambda d: step(d, "validate").update(expect_exit=78), "expect_exit"),
     "a way back that does not validate": (lambda d: d["rollback"].pop(2), "must have a validate"),
-    "a way back that does not reload": (lambda d: d["rollback"].pop(3), "must have a reload"),
+    "a way back that does not reload": (lambda d: d["rollback"].pop(4), "must have a reload"),
     "a way back in another order": (
         lambda d: d["rollback"].insert(3, d["rollback"].pop()),
         "in the order of the steps",

@@ -244,7 +244,7 @@ def test_conditions_are_told_in_plain_words(plan: ChangePlan) -> None:
 def test_steps_are_numbered_and_told_in_plain_words(plan: ChangePlan) -> None:
     done = sections(plan_markdown(plan))["What is done, in this order"]
     assert [step.op for step in plan.steps] == [
-        *["backup"] * 2, *["set_directive"] * 5, "validate", "set_env", "reload", "clear_config_cache",
+        *["backup"] * 2, *["set_directive"] * 5, "validate", "set_env", "clear_config_cache", "reload",
         "verify_service", "verify_service", "verify_http",
     ]  # fmt: skip
     pool, env = (file.path for file in plan.files)
@@ -252,7 +252,7 @@ def test_steps_are_numbered_and_told_in_plain_words(plan: ChangePlan) -> None:
         f"Copy {pool} to ", f"Copy {env} to ", f"Set pm.max_children to 40 (before: 20) in {pool}, line 5",
         "Set pm.start_servers to 8", "Set pm.min_spare_servers to 4", "Set pm.max_spare_servers to 16",
         f"Set pm.max_requests to 1000 (before: not set) in {pool}, line 9", f"Have FPM accept {pool}",
-        f"Set SESSION_DRIVER to redis (before: database) in {env}, line 2", "Reload ", "As ", "See that ", "See that ",
+        f"Set SESSION_DRIVER to redis (before: database) in {env}, line 2", "As ", "Reload ", "See that ", "See that ",
         "See that http://127.0.0.1/health answers 200, in at most 5 attempts of 10 s",
     ]  # fmt: skip
     for said, start in zip(done, words, strict=False):
