@@ -105,6 +105,9 @@ def _made(
     if pool_file is None:
         hint = "such as /etc/php/8.2/fpm/pool.d/www.conf"
         raise InvalidInput([Problem("--pool-file", "is needed: it is the file to change", hint=hint)])
+    if Path(pool_file).exists() and not Path(pool_file).is_file():
+        message = f"{shown(pool_file, longest=200)}: not a regular file, so nothing can be changed in it"
+        raise UnreadableFile(message)
     intake = take_in(scenario, given_fields(others), pool_file=pool_file, pool_name=pool_name, measure=measure)
     tell_assumptions(intake)
     running = _running(intake.pool_name, pool_file)

@@ -330,7 +330,10 @@ class _Scanner:
             self.pos = match.end()
 
     def _refuse(self, rule: str, hint: str) -> NoReturn:
-        shown = self.text if len(self.text) <= 80 else self.text[:77] + "..."
+        # What is set with a key (env, php_value) may be a secret, and a message ends up in a log.
+        name, _, _ = self.text.partition("=")
+        text = f"{name}= ..." if "[" in name.lstrip()[1:] else self.text
+        shown = text if len(text) <= 80 else text[:77] + "..."
         raise InvalidInput([Problem(self.where, rule, repr(_text(shown)), hint)])
 
 

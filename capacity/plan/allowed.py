@@ -26,11 +26,13 @@ __all__ = [
     "DriverWord",
     "EnvKey",
     "EnvName",
+    "EnvPath",
     "EnvValue",
     "Extension",
     "FileMode",
     "FpmBinary",
     "FpmCommand",
+    "FpmProcess",
     "Identifier",
     "Moment",
     "Owner",
@@ -109,6 +111,12 @@ def _check_path(text: str) -> str:
         _refuse("must be a path without .., . or doubled /", text)
     if any(part != part.strip() for part in text.split("/")):
         _refuse("must have no part that starts or ends with a blank", text)
+    return text
+
+
+def _check_env_path(text: str) -> str:
+    if not PurePosixPath(text).name.startswith(".env"):
+        _refuse("must be a file called .env or .env.something", text)
     return text
 
 
@@ -203,16 +211,25 @@ PoolName = Annotated[
     _pattern("^[A-Za-z0-9_.-]{1,64}$"),
     _of_form("(?!(?i:global)$)[A-Za-z0-9_.-]{1,64}", "must be 1 to 64 letters, digits, _, . or -, and not global"),
 ]
+# reload of reboot.target is no reload
+_OTHER_UNITS = "target|socket|device|mount|automount|swap|path|timer|slice|scope"
+_SERVICE = rf"(?!.*\.(?:{_OTHER_UNITS})$)[A-Za-z0-9][A-Za-z0-9@_.:-]{{0,99}}"
 Service = Annotated[
     str,
     _pattern("^[A-Za-z0-9][A-Za-z0-9@_.:-]{0,99}$"),
-    _of_form("[A-Za-z0-9][A-Za-z0-9@_.:-]{0,99}", "must be the name of a service, such as php8.2-fpm"),
+    _of_form(_SERVICE, "must be the name of a service, such as php8.2-fpm"),
 ]
 ProcessName = Annotated[
     str,
     _pattern("^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$", "as in /proc/PID/comm: at most 15 characters"),
     _of_form("[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", "must be the name of a process, at most 15 characters"),
 ]
+FpmProcess = Annotated[
+    str,
+    _pattern("^php-fpm[0-9.]{0,8}$", "as in /proc/PID/comm"),
+    _of_form("php-fpm[0-9.]{0,8}", "must be php-fpm or php-fpmN.N"),
+]
+EnvPath = Annotated[PathName, AfterValidator(_check_env_path)]
 Owner = Annotated[
     str,
     _pattern("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"),

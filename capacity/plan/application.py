@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from capacity.errors import InvalidInput, Problem
 from capacity.plan.allowed import DriverWord, EnvKey
 from capacity.plan.env_file import Assignment, read_env
-from capacity.plan.probe import FileState, read_file, service_active, systemd_runs
+from capacity.plan.probe import (
+    FileState,
+    is_directory,
+    is_file,
+    is_trusted,
+    read_file,
+    service_active,
+    systemd_runs,
+)
 from capacity.units import shown
 
 __all__ = ["DRIVER_KEYS", "REDIS_PACKAGE", "Application", "RedisService", "inspect_application"]
@@ -106,7 +114,8 @@ def inspect_application(
     version : str, optional
         Of PHP, to find the command-line binary of the same release.
     user : str, optional
-        Whom ``artisan`` runs as; by default the owner of the cached configuration, of its directory or of ``.env``.
+        Whom ``artisan`` runs as; by default the owner of ``bootstrap/cache``, of ``artisan`` or of the directory, the
+        first that is not root; root only where nobody else can change the application.
     redis_service, redis_pid_file : str, optional
         By default looked for under their usual names.
 
@@ -136,12 +145,12 @@ def inspect_application(
         drivers=found,
         redis_host=_host(host),
         client=_client(client),
-        has_package=Path(directory, "vendor", REDIS_PACKAGE).is_dir(),
+        has_package=is_directory(Path(directory, "vendor", REDIS_PACKAGE)),
         redis=_redis(redis_service, redis_pid_file),
         directory=directory,
-        is_laravel=Path(directory, "artisan").is_file(),
-        config_cached=cached.is_file(),
-        user=user or _owner(cached, cached.parent, Path(directory, "artisan"), Path(state.path)),
+        is_laravel=is_file(Path(directory, "artisan")),
+        config_cached=is_file(cached),
+        user=user or _user(Path(directory)),
         php=shutil.which(php) or php,
         notes=tuple(notes),
     )
@@ -165,21 +174,25 @@ def _client(assignment: Assignment | None) -> str:
 def _redis(service: str | None, pid_file: str | None) -> RedisService:
     names = (service,) if service is not None else _REDIS
     for name in names:
-        at = pid_file or next(
-            (p for p in (f"/run/redis/{name}.pid", f"/var/run/{name}.pid") if Path(p).is_file()), None
-        )
+        at = pid_file or next((p for p in (f"/run/redis/{name}.pid", f"/var/run/{name}.pid") if is_file(p)), None)
         if service_active(name, at, _REDIS_PROCESSES):
             return RedisService(name, at, _REDIS_PROCESSES, active=True)
     fallback = pid_file or (None if systemd_runs() else f"/run/redis/{names[0]}.pid")
     return RedisService(names[0], fallback, _REDIS_PROCESSES, active=False)
 
 
-def _owner(*paths: Path) -> str:
-    for path in paths:
+def _user(directory: Path) -> str:
+    """Whom the application belongs to; never root where others could write what root would run."""
+    places = (directory / "bootstrap/cache", directory / "artisan", directory)
+    for place in places:
         with suppress(OSError):
-            uid = path.stat().st_uid
-            try:
-                return pwd.getpwuid(uid).pw_name
-            except KeyError:
-                return re.sub("[^0-9]", "", str(uid))
+            uid = place.lstat().st_uid  # not of what a link points to
+            if uid != 0:
+                try:
+                    return pwd.getpwuid(uid).pw_name
+                except KeyError:
+                    return str(uid)
+    if is_file(directory / "artisan") and not is_trusted(str(directory / "artisan")):
+        rule = "is needed: artisan is root's, but others can change it"
+        raise InvalidInput([Problem("--app-user", rule, shown(str(directory), longest=200))])
     return "root"

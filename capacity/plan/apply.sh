@@ -4,16 +4,25 @@ LC_ALL=C
 export LC_ALL PATH
 mask=$(umask) # for what others do: their files are not ours to hide
 umask 077
-unset CDPATH ENV BASH_ENV http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+unset CDPATH ENV BASH_ENV TMPDIR http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+
+# words that nobody hears must not end a run
+exec </dev/null
+(: >&1) 2>/dev/null || exec >/dev/null
+(: >&2) 2>/dev/null || exec 2>/dev/null
+trap : PIPE
 
 mode=apply      # apply, dry-run or rollback
 changed=0       # whether a file may have been replaced
 reloaded=0      # whether FPM may have been told to reload
 cached=0        # whether the application's caches may have been renewed
 resumed=0       # whether an earlier run was cut off
+locked=0        # whether what lies about is ours
 scratch=''      # where a dry run works
 
-say() { printf 'capacity: %s\n' "$*" >&2; }
+say() { printf 'capacity: %s\n' "$*" 1>&2 2>/dev/null || :; }
+
+mark() { (: >"$1") 2>/dev/null; } # in a shell of its own: a redirection that fails would end this one
 
 refuse() { # code, words: end before anything was changed
     code=$1
@@ -26,6 +35,10 @@ refuse() { # code, words: end before anything was changed
 fail() { # words: end, and put back what may have been changed
     trap '' HUP INT TERM
     say "failed: $*"
+    if [ "$mode" = rollback ]; then
+        say "the rollback failed: the originals are below $store"
+        exit 6
+    fi
     if [ "$changed$reloaded$cached" = 000 ]; then
         clean_up
         say 'nothing was changed'
@@ -48,8 +61,8 @@ for_each_file() { # command: call it with the number of each file, the facts of 
 
 # ---------------------------------------------------------------- files
 
-sum_of() { # file: its sha256
-    sum=$(sha256sum <"$1") || return
+sum_of() { # file: its sha256; somebody may have put a pipe there, or a device without an end
+    sum=$(timeout 10 head -c 1048577 -- "$1" | sha256sum) || return
     printf '%s\n' "${sum%% *}"
 }
 
@@ -80,7 +93,7 @@ survey() { # number: count the files by state, and refuse what is neither
     before) count_before=$((count_before + 1)) ;;
     after)
         count_after=$((count_after + 1))
-        [ -f "$backup" ] && [ "$(sum_of "$backup")" = "$before" ] && return
+        [ -f "$started" ] || [ -f "$applied" ] && [ -f "$backup" ] && [ "$(sum_of "$backup")" = "$before" ] && return
         stale "$path has the planned content already, but not by this plan"
         ;;
     *) stale "$path $state" ;;
@@ -92,17 +105,25 @@ stale() { # words: something is not as planned; all of it is told before the end
     is_stale=1
 }
 
+make_store() { # where the originals are kept: nobody else may have a hand in it
+    mkdir -p -- "$store" && [ ! -L "$store" ] && [ -O "$store" ] && is_trusted "$store" && return
+    say "$store, and what is above it, must belong to root or to you, and not be writable by others"
+    return 1
+}
+
 back_up() { # number: keep the original, once
     if [ -e "$backup" ] || [ -L "$backup" ]; then
         [ -f "$backup" ] && [ "$(sum_of "$backup")" = "$before" ] && return
         say "$backup is something else than the original of $path, and is not overwritten"
         return 1
     fi
-    if ! mkdir -p -- "${backup%/*}" || ! cp -p -- "$path" "$backup.part" || ! mv -f -- "$backup.part" "$backup"; then
-        rm -f -- "$backup.part"
-        return 1
+    mkdir -p -- "${backup%/*}" && rm -f -- "$backup.part" || return
+    if timeout 10 cp -p -- "$path" "$backup.part" && [ "$(sum_of "$backup.part")" = "$before" ] &&
+        is_as "$backup.part" && mv -f -T -- "$backup.part" "$backup"; then
+        return
     fi
-    [ "$(sum_of "$backup")" = "$before" ]
+    rm -f -- "$backup.part"
+    return 1
 }
 
 hold_of() { # number: set hold to the directory this run works in, beside the file: from there a rename is atomic
@@ -115,13 +136,14 @@ hold_of() { # number: set hold to the directory this run works in, beside the fi
 
 drop_hold() { # number
     hold_of "$1"
-    if [ -d "$hold" ] && [ ! -L "$hold" ] && [ -O "$hold" ]; then
-        rm -f -- "$hold/new-$1" "$hold/old-$1" "$hold/config-$1"
+    if [ -d "$hold" ] && [ ! -L "$hold" ]; then
+        (enter_hold && rm -f -- "new-$1" "old-$1" "config-$1") 2>/dev/null || :
         rmdir -- "$hold" 2>/dev/null || :
     fi
 }
 
 clean_up() {
+    [ "$locked" = 1 ] || return 0
     for_each_file drop_hold
     if [ -n "$scratch" ]; then
         rmdir -- "$scratch" 2>/dev/null || :
@@ -130,7 +152,7 @@ clean_up() {
 
 enter_hold() { # be in it, so that nobody can put another directory in its place
     if [ ! -d "$hold" ]; then
-        mkdir -- "$hold" || return
+        mkdir -m 700 -- "$hold" || return # at once: a default ACL would open it until a chmod
     fi
     cd -P -- "$hold" && [ "$(pwd -P)" = "$hold" ] && [ -O . ] && chmod 700 .
 }
@@ -140,8 +162,8 @@ stage() { # number: make the old and the new file, so that both ways are renames
     original=$backup
     [ "$mode" = dry-run ] && original=$path
     (
-        enter_hold || exit
-        cp -p -- "$original" "old-$1" && cp -p -- "$original" "new-$1" || exit
+        enter_hold && rm -f -- "old-$1" "new-$1" "config-$1" || exit
+        timeout 10 cp -p -- "$original" "old-$1" && timeout 10 cp -p -- "$original" "new-$1" || exit
         "candidate_$1" "old-$1" >"new-$1" || exit
         [ "$(sum_of "old-$1")" = "$before" ] && [ "$(sum_of "new-$1")" = "$after" ] || exit
         is_as "old-$1" && is_as "new-$1" || exit
@@ -150,6 +172,12 @@ stage() { # number: make the old and the new file, so that both ways are renames
         say "the candidate of $path could not be made (space? permissions?)"
         return 1
     }
+}
+
+on_line() { # file, offset, pattern: that what stands before it on its line is this name and an equals sign
+    head -c "$2" -- "$1" | tail -n 1 | grep -Eiq "^[^A-Za-z0-9_]*(export[[:space:]]+)?$3[[:space:]]*=[[:space:]]*\$" && return
+    say "at byte $2 of $path there is no value of its own: this plan was made by hand"
+    return 1
 }
 
 keep() { # file, offset, length: these bytes of it
@@ -165,12 +193,18 @@ swap() { # number: the new file takes the place of the old one
     fi
     hold_of "$1"
     (
-        enter_hold && mv -f -- "new-$1" "../${path##*/}" || exit
+        # -T: were there a link to a directory now, mv would go into it
+        enter_hold && mv -f -T -- "new-$1" "../${path##*/}" || exit
         sync .. 2>/dev/null || :
     ) || {
         say "$path could not be replaced"
         return 1
     }
+    look_at
+    if [ "$state" != after ]; then
+        say "$path $state: somebody else is at work"
+        return 1
+    fi
     say "changed $path"
 }
 
@@ -185,9 +219,9 @@ put_back() { # number: the old file takes its place again
     (
         enter_hold || exit
         if [ ! -f "old-$1" ] || [ "$(sum_of "old-$1")" != "$before" ]; then
-            cp -p -- "$backup" "old-$1" || exit
+            rm -f -- "old-$1" && cp -p -- "$backup" "old-$1" || exit
         fi
-        [ "$(sum_of "old-$1")" = "$before" ] && is_as "old-$1" && mv -f -- "old-$1" "../${path##*/}" || exit
+        [ "$(sum_of "old-$1")" = "$before" ] && is_as "old-$1" && mv -f -T -- "old-$1" "../${path##*/}" || exit
         sync .. 2>/dev/null || :
     ) || {
         say "$path could not be put back: the original is $backup"
@@ -204,19 +238,32 @@ need_file() { # path, sha256, permissions, owner, group: a file that is read, no
     [ "$state" = before ] || stale "$path $state"
 }
 
-is_trusted() { # program: whether nobody but root and us can have put it there
-    case $1 in /*) ;; *) return 0 ;; esac
-    facts=$(stat -L -c '%u %a' -- "$1") || return
-    case ${facts%% *} in 0 | "$(id -u)") ;; *) return 1 ;; esac
-    case $facts in *[2367]) return 1 ;; esac
+is_trusted() { # path: whether nobody but root and us can change it, or put something else in its place
+    case $1 in /*) ;; *) return 0 ;; esac # found along our own search path
+    place=$(readlink -f -- "$1") || return
+    while :; do
+        facts=$(stat -c '%u %g %a' -- "$place") || return
+        bits=${facts##* } facts=${facts% *}
+        case ${facts% *} in 0 | "$(id -u)") ;; *) return 1 ;; esac
+        case $bits in
+        [1357]???) ;; # sticky: what is in it belongs to those who made it
+        *[2367]) return 1 ;;
+        *[2367]?) [ "${facts#* }" = 0 ] || [ "${facts#* }" = "$(id -g)" ] || return ;;
+        esac
+        [ "$place" = / ] && return
+        place=${place%/*}
+        place=${place:-/}
+    done
+}
+
+trusts() { # program: as is_trusted, and tell
+    is_trusted "$1" && return
+    say "$1, and what is above it, must belong to root or to you, and not be writable by others: it is not run"
+    return 1
 }
 
 need_version() { # binary, release
-    if ! is_trusted "$1"; then
-        stale "$1 must belong to root or to you, and not be writable by others"
-        return
-    fi
-    case $("$1" -v 2>/dev/null) in
+    case $({ trusts "$1" && timeout 20 "$1" -v; } 2>/dev/null | head -n 1) in
     "PHP $2."*'(fpm-fcgi)'*) ;;
     *) stale "$1 is not PHP $2 any more" ;;
     esac
@@ -227,12 +274,13 @@ need_service() { # service, pid file, process names
 }
 
 need_key() { # path, key: that it has a value; the value is nobody's business
-    grep -Eq "^[[:space:]]*(export[[:space:]]+)?$2[[:space:]]*=[[:space:]]*([\"'][^\"']|[^[:space:]#\"'])" -- "$1" ||
+    timeout 10 grep -E "^[[:space:]]*(export[[:space:]]+)?$2[[:space:]]*=" -- "$1" | tail -n 1 |
+        grep -Eq "=[[:space:]]*([\"'][^\"']|[^[:space:]#\"'])" ||
         stale "$2 is not set in $1"
 }
 
 need_extension() { # binary, extension
-    "$1" -m 2>/dev/null | grep -iqx -- "$2" || stale "$1 does not load the extension $2"
+    (trusts "$1" && timeout 20 "$1" -m) 2>/dev/null | grep -iqx -- "$2" || stale "$1 does not load the extension $2"
 }
 
 need_package() { # application, package
@@ -251,10 +299,13 @@ pid_of() { # service, pid file, process names: the main process, if it lives and
         pid=$(systemctl show --property MainPID --value -- "$1") || return
     else
         [ -n "$2" ] && [ -f "$2" ] || return
-        pid=$(head -c 32 -- "$2") || return
+        pid=$(timeout 10 head -c 32 -- "$2") || return
     fi
     case $pid in '' | 0 | *[!0-9]*) return 1 ;; esac
     name=$(cat "/proc/$pid/comm" 2>/dev/null) || return
+    # a worker has its master's name, but is its child
+    parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null)
+    [ "$(cat "/proc/${parent:-0}/comm" 2>/dev/null)" != "$name" ] || return
     grep -q '^State:[[:space:]]*[ZX]' "/proc/$pid/status" 2>/dev/null && return 1 # dead, and nobody has buried it
     for known in $3; do
         if [ "$name" = "$known" ]; then
@@ -278,8 +329,10 @@ old_ones_live() { # pid, old children: whether one of them is still a child
 }
 
 judge() { # seconds, binary, configuration: have FPM judge a configuration, and show what it says if it refuses
+    trusts "$2" || return
     said=$(timeout "$1" "$2" -t -y "$3" 2>&1) && return
-    printf '%s\n' "$said" >&2
+    # what a configuration says must not steer the terminal
+    printf '%s\n' "$said" | tr -dc '[:print:]\n' 1>&2 2>/dev/null || :
     return 1
 }
 
@@ -293,7 +346,7 @@ reload_fpm() { # start it as well? service, pid file, process names, seconds, st
         if has_systemd; then
             systemctl restart -- "$service"
         else
-            (umask "$mask" && "$@" </dev/null >/dev/null 2>&1 8<&- 9<&-)
+            trusts "$1" && (umask "$mask" && "$@" </dev/null >/dev/null 2>&1 8<&- 9<&-)
         fi
         return
     fi
@@ -331,7 +384,10 @@ status_of() { # url, seconds
     if command -v curl >/dev/null; then
         curl -q -g -s --noproxy '*' -o /dev/null -w '%{http_code}' --max-time "$2" -- "$1"
     else
-        timeout "$(($2 + 5))" wget -q -S -O /dev/null -T "$2" -- "$1" 2>&1 | sed -n 's/^ *HTTP\/[0-9.]* \([0-9]*\).*/\1/p' | head -n 1
+        once=''
+        case $(wget --help 2>&1) in *--max-redirect*) once='--max-redirect=0 --tries=1 --no-proxy' ;; esac
+        # shellcheck disable=SC2086 # several words, and of our own
+        timeout "$2" wget -q -S $once -O /dev/null -T "$2" -- "$1" 2>&1 | sed -n 's/^ *HTTP\/[0-9.]* \([0-9]*\).*/\1/p' | head -n 1
     fi
 }
 
@@ -358,7 +414,11 @@ run_as() { # user, directory, seconds, command: what it prints may hold anything
     shift 3
     say "running $* in $directory as $user"
     (
-        cd -- "$directory" && umask "$mask" || exit
+        cd -- "$directory" && umask "$mask" && trusts "$1" || exit
+        # root runs nothing that others have written
+        if [ "$user" = root ] || [ "$user" = 0 ]; then
+            is_trusted "$directory/artisan" || exit
+        fi
         if [ "$(id -un)" = "$user" ] || [ "$(id -u)" = "$user" ]; then
             timeout "$seconds" "$@"
         else
@@ -378,7 +438,7 @@ roll_back() {
         "file_$number"
         put_back "$number" || good=0
     done
-    if [ "$good" = 1 ]; then
+    if [ "$good$reloaded" = 11 ]; then
         judge_all || good=0
     fi
     if [ "$good" = 1 ]; then
@@ -405,22 +465,21 @@ check_tools() {
 }
 
 main() {
-    case ${1-} in
+    case ${1-}${2+ and more} in
     '') ;;
     --dry-run) mode=dry-run ;;
     --rollback) mode=rollback ;;
     *)
         usage
-        [ "$1" = --help ] || exit 2
+        [ "$*" = --help ] || exit 2
         exit 0
         ;;
     esac
     check_tools
-    if ! lock; then # what lies about is the other run's
-        say 'another run is at work here'
-        exit 7
-    fi
+    lock || refuse 7 'another run is at work here'
+    locked=1
     trap 'fail interrupted' HUP INT TERM
+    [ "$mode" = rollback ] && trap '' HUP INT TERM
     if [ -f "$started" ]; then
         resumed=1
     fi
@@ -434,7 +493,7 @@ main() {
         fi
         changed=1 reloaded=1 cached=1
         # so that a rollback that is cut off is not taken for one that is done
-        : >"$started" || refuse 6 "$store cannot be written to"
+        mark "$started" || refuse 6 "$store cannot be written to"
         roll_back || {
             say "the rollback failed: the originals are below $store"
             exit 6
@@ -443,6 +502,9 @@ main() {
         exit 0
     fi
 
+    if [ "$count_before" != 0 ] && [ "$count_after" != 0 ] && [ "$resumed" = 0 ]; then
+        refuse 4 "somebody has put back a part of it: undo the rest first, with sh $0 --rollback"
+    fi
     if [ "$count_before" = 0 ] && [ -f "$applied" ]; then
         say 'already applied'
         for_each_file drop_hold
@@ -467,26 +529,27 @@ main() {
         scratch=$(cd -P -- "$scratch" && pwd -P)
         for_each_file stage || fail 'a candidate could not be made'
         judge_candidates || fail 'php-fpm -t refuses the candidate'
+        judge_all || fail 'php-fpm -t refuses the configuration as it stands'
         clean_up
         say 'dry run: all of it would be done'
         exit 0
     fi
 
+    make_store || fail 'there is no place for backups'
     for_each_file back_up || fail 'a backup could not be made'
-    [ -O "$store" ] || fail "$store belongs to somebody else"
     for_each_file drop_hold
     for_each_file stage || fail 'a candidate could not be made'
     judge_candidates || fail 'php-fpm -t refuses the candidate'
     need_all
     [ "$is_stale" = 0 ] || fail 'this host has changed meanwhile'
     judge_all || fail 'php-fpm -t refuses the configuration as it stands'
-    { rm -f -- "$applied" && : >"$started"; } || fail "$store cannot be written to"
+    { rm -f -- "$applied" && mark "$started"; } || fail "$store cannot be written to"
     changed=1
     for_each_file swap || fail 'a file could not be replaced'
     judge_all || fail 'php-fpm -t refuses the configuration'
     carry_on
     verify || fail 'the host is not well after the change'
-    : >"$applied" || fail "$store cannot be written to"
+    mark "$applied" || fail "$store cannot be written to"
     rm -f -- "$started"
     clean_up
     say "applied; to undo it: sh $0 --rollback"

@@ -10,9 +10,18 @@ from capacity.errors import InvalidInput, UnreadableFile
 from capacity.fpm.editor import set_directives
 from capacity.plan.conditions import FileSha256, Precondition
 from capacity.plan.env_file import read_env, set_env
+from capacity.plan.installation import include_line
 from capacity.plan.model import ChangePlan
-from capacity.plan.probe import FileState, fpm_version, http_status, php_extensions, read_file, service_active
-from capacity.plan.steps import SetDirective, SetEnv
+from capacity.plan.probe import (
+    FileState,
+    fpm_version,
+    http_status,
+    is_directory,
+    php_extensions,
+    read_file,
+    service_active,
+)
+from capacity.plan.steps import SetDirective, SetEnv, Validate
 from capacity.splices import Splice, spliced
 
 __all__ = ["Staleness", "check_plan"]
@@ -59,11 +68,14 @@ def check_plan(plan: ChangePlan) -> tuple[Staleness, ...]:
     """
     found = []
     for condition in plan.preconditions:
-        subject, message = _verdict(condition, plan)
+        try:
+            subject, message = _verdict(condition, plan)
+        except InvalidInput as error:  # a binary that must not be run
+            subject, message = condition.kind, str(error)
         if message is not None:
             found.append(Staleness(condition.kind, subject, message))
     if not any(staleness.kind == "file_sha256" for staleness in found):
-        found += _edits(plan)
+        found += [*_edits(plan), *_includes(plan)]
     return tuple(found)
 
 
@@ -85,7 +97,7 @@ def _verdict(condition: Precondition, plan: ChangePlan) -> tuple[str, str | None
             there = condition.extension in (php_extensions(condition.binary) or ())
             return condition.binary, None if there else f"does not load the extension {condition.extension}"
         case "composer_package":
-            there = Path(condition.application, "vendor", condition.package).is_dir()
+            there = is_directory(Path(condition.application, "vendor", condition.package))
             return condition.application, None if there else f"has no {condition.package} in its vendor directory"
         case "http_status":
             status = http_status(condition.url)
@@ -136,6 +148,19 @@ def _edits(plan: ChangePlan) -> Iterator[Staleness]:
             yield Staleness("edit", before.path, "the edits do something else than their steps say")
         elif result.sha256 != after.sha256 or len(candidate) != after.size:
             yield Staleness("edit", before.path, "the edits do not lead to the content the postcondition names")
+
+
+def _includes(plan: ChangePlan) -> Iterator[Staleness]:
+    """Compare the include line a plan names with the one of the main configuration."""
+    for step in plan.steps:
+        if isinstance(step, Validate) and step.include is not None:
+            try:
+                found = include_line(read_file(step.config), read_file(step.path))
+            except (InvalidInput, UnreadableFile) as error:
+                yield Staleness("include", step.config, str(error))
+                continue
+            if found != step.include:
+                yield Staleness("include", step.config, f"includes {step.path} in another way than the plan says")
 
 
 def _edited(data: bytes, steps: list[SetDirective | SetEnv]) -> bytes:

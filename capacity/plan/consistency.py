@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from capacity.errors import Problem
-from capacity.plan.conditions import FileSha256, Precondition, Risk
+from capacity.plan.conditions import FileSha256, FpmVersion, PhpExtension, Precondition, Risk
 from capacity.plan.steps import Backup, Reload, Restore, RollbackStep, SetDirective, SetEnv, Step, Validate
 
 __all__ = ["contradictions"]
@@ -35,6 +35,7 @@ def contradictions(
             yield Problem("risks.step_ids", "must name a step", name)
     yield from _files(preconditions, steps, postconditions, rollback)
     yield from _order(steps)
+    yield from _one_fpm(preconditions, steps)
     yield from _way_back(steps, rollback)
 
 
@@ -64,8 +65,15 @@ def _files(
         if path not in before:
             yield Problem("preconditions", "must have a file_sha256 of every written file", path)
     for step in steps:
-        if isinstance(step, Validate) and step.config not in before:
+        if isinstance(step, Validate | Reload) and step.config not in before:
             yield Problem("preconditions", "must have a file_sha256 of the main configuration", step.config)
+        if isinstance(step, Validate) and step.include is not None:
+            names = step.include.files
+            for path in (*_doubles(names), *(name for name in names if name not in before)):
+                yield Problem(f"{step.id}.include.files", "must each be named once, and have a file_sha256", path)
+            main = before.get(step.config)
+            if main is not None and step.include.offset + step.include.length > main.size:
+                yield Problem(f"{step.id}.include", "must lie in the main configuration", f"{step.include.offset}")
     for after in postconditions:
         if (first := before.get(after.path)) is not None and _attributes(after) != _attributes(first):
             yield Problem("postconditions", "must have the mode, owner and group of before", after.path)
@@ -147,6 +155,23 @@ def _order(steps: Sequence[Step]) -> Iterator[Problem]:
         yield Problem("steps", "must verify at the end", ops[-1])
 
 
+def _one_fpm(preconditions: Sequence[Precondition], steps: Sequence[Step]) -> Iterator[Problem]:
+    """Whoever judges is who is reloaded."""
+    binaries = {step.argv[0] for step in steps if isinstance(step, Validate | Reload)}
+    binaries |= {c.binary for c in preconditions if isinstance(c, FpmVersion | PhpExtension)}
+    if len(binaries) > 1:
+        yield Problem("argv", "must be one php-fpm throughout", ", ".join(sorted(binaries)))
+    configs = {step.config for step in steps if isinstance(step, Validate | Reload)}
+    if len(configs) > 1:
+        yield Problem("config", "must be one main configuration throughout", ", ".join(sorted(configs)))
+    directives = [(step.path, step.pool, step.directive) for step in steps if isinstance(step, SetDirective)]
+    keys = [(step.path, "", step.key) for step in steps if isinstance(step, SetEnv)]
+    for path, _, name in {item for item in (*directives, *keys) if (*directives, *keys).count(item) > 1}:
+        yield Problem(name, "must be set once", path)
+    if len({(path, pool) for path, pool, _ in directives}) > 1:
+        yield Problem("steps", "must change one pool in one file", ", ".join(sorted({path for path, *_ in directives})))
+
+
 def _way_back(steps: Sequence[Step], rollback: Sequence[RollbackStep]) -> Iterator[Problem]:
     """First the files, then what the steps did with them, in the order of the steps."""
     restored = sum(isinstance(step, Restore) for step in rollback)
@@ -161,10 +186,12 @@ def _way_back(steps: Sequence[Step], rollback: Sequence[RollbackStep]) -> Iterat
     for op in ("validate", "reload", "clear_config_cache"):
         if op in wanted and op not in undone:
             yield Problem("rollback", f"must have a {op}, as the steps do", ", ".join(undone) or "nothing")
-    for one, other in zip(
-        [step for step in steps if isinstance(step, Reload | Validate)],
-        [step for step in rollback if isinstance(step, Reload | Validate)],
-        strict=False,
-    ):
-        if (one.op, one.config, one.argv) != (other.op, other.config, other.argv):
-            yield Problem(other.id, f"must be about what {one.id} is about", other.config)
+    for undo in rollback:
+        same = any(_about(step) == _about(undo) for step in done)
+        if not isinstance(undo, Restore) and not same:
+            yield Problem(undo.id, "must be about what a step is about", undo.op)
+
+
+def _about(step: Step | RollbackStep) -> dict[str, object]:
+    """What a step does, apart from its name and its reason; the caches may be cleared instead of filled."""
+    return step.model_dump(exclude={"id", "reason", "on_failure", "argvs"})

@@ -20,7 +20,7 @@ from capacity.plan.steps import IncludeLine
 from capacity.pool import PoolSettings
 from capacity.units import shown
 
-__all__ = ["Installation", "included", "inspect_installation", "whole_configuration"]
+__all__ = ["Installation", "include_line", "included", "inspect_installation", "whole_configuration"]
 
 _VERSIONED = re.compile(r"/php/?([0-9])\.?([0-9]{1,2})/")
 _SEARCH_PATH = "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/sbin:/bin"
@@ -134,7 +134,7 @@ def inspect_installation(
         notes.append(f"{shown(pool_file, longest=200)} is a symbolic link: the plan is for the file behind it, {real}")
     state = read_file(real)
     main = _main_configuration(state, config, notes)
-    include = None if main.path == state.path else _include_line(main, state)
+    include = None if main.path == state.path else include_line(main, state)
     file, others = whole_configuration(main)
     name = next((known for known in file.pools if folded(known) == folded(pool)), None)
     if name is None:
@@ -240,13 +240,21 @@ def _including(main: FileState, pool_file: FileState) -> list[tuple[int, tuple[s
     return lines
 
 
-def _include_line(main: FileState, pool_file: FileState) -> IncludeLine:
-    (number, files), *more = _including(main, pool_file)
+def include_line(main: FileState, pool_file: FileState) -> IncludeLine:
+    """Find the line of the main configuration that brings the pool file in.
+
+    Raises
+    ------
+    InvalidInput
+        If there is none, several, or one that says something else as well.
+    """
+    (number, files), *more = _including(main, pool_file) or [(0, ())]
     lines = _read(main).lines
     line = lines[number - 1]
-    if more or len(line.statements) != 1:
+    if more or not number or len(line.statements) != 1 or files.count(pool_file.path) != 1:
         rule = f"must include {pool_file.path} once, on a line of its own"
-        raise InvalidInput([Problem(main.path, rule, f"line {more[0][0] if more else number}")])
+        told = f"line {more[0][0] if more else number}" if number else "no such line"
+        raise InvalidInput([Problem(main.path, rule, told)])
     offset = sum(len(before.raw) for before in lines[: number - 1])
     return IncludeLine(offset=offset, length=len(line.raw.rstrip(b"\r\n")), files=files)
 

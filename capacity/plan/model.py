@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Self
 
@@ -21,6 +22,7 @@ from capacity.plan.steps import PlanModel, RollbackStep, Step
 from capacity.pool import MOST_PROCESSES, PoolSettings
 from capacity.problems import in_our_words
 from capacity.results import Assumption, LimitName, Prediction, UserBand, Verdict
+from capacity.scenario import Scenario
 from capacity.units import MAX_BYTES, shown
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
 
 FORMAT_VERSION: Final = "1.0"
 _LARGEST_PLAN = 2**20
+_WITHOUT_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
 
 
 class Generator(PlanModel):
@@ -54,6 +57,11 @@ class Inputs(PlanModel):
     drivers: dict[EnvKey, DriverWord] = Field(
         default_factory=dict, description="drivers the application's .env names today"
     )
+
+    @model_validator(mode="after")
+    def _is_a_scenario(self) -> Self:
+        Scenario.from_mapping(self.scenario)
+        return self
 
 
 class Outlook(PlanModel):
@@ -221,6 +229,8 @@ def read_plan(text: str | bytes) -> ChangePlan:
     if len(text) > _LARGEST_PLAN:
         raise InvalidInput([Problem("plan", "must be at most 1 MiB", f"{len(text)} characters")])
     try:
+        # not as json.loads would guess the encoding
+        text = text if isinstance(text, str) else text.decode("utf-8")
         document = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_doubles)
     except (ValueError, RecursionError) as error:
         raise InvalidInput([Problem("plan", "must be JSON", str(error)[:200])]) from None
@@ -231,7 +241,13 @@ def read_plan(text: str | bytes) -> ChangePlan:
         hint = "written by another version of capacity: make the plan anew"
         raise InvalidInput([Problem("format_version", f"must be {FORMAT_VERSION}", shown(version), hint)])
     with in_our_words(ChangePlan):
-        return ChangePlan.model_validate_json(json.dumps(document))
+        plan = ChangePlan.model_validate_json(json.dumps(document))
+    if _WITHOUT_BLANKS.sub(lambda found: found[1] or "", text).encode("utf-8", "replace") != canonical_json(document):
+        rule = "must be written as capacity writes it: keys sorted, numbers and strings in their canonical form"
+        raise InvalidInput(
+            [Problem("plan", rule, hint="keep the file as it is; a tool that prints it anew changes it")]
+        )
+    return plan
 
 
 def _no_constant(word: str) -> object:

@@ -13,7 +13,8 @@ import pwd
 import re
 import stat
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ __all__ = [
     "fpm_information",
     "fpm_version",
     "http_status",
+    "is_directory",
+    "is_file",
+    "is_trusted",
     "php_extensions",
     "pid_of",
     "read_file",
@@ -51,6 +55,8 @@ class FileState:
     data : bytes
     mode, owner, group : str
         Permissions in octal (``0640``); names, or numbers where they have no name.
+    links : int
+        Names it has (hard links).
     """
 
     path: str
@@ -58,6 +64,7 @@ class FileState:
     mode: str
     owner: str
     group: str
+    links: int = 1
 
     @property
     def sha256(self) -> str:
@@ -100,7 +107,7 @@ def read_file(path: str) -> FileState:
         owner = pwd.getpwuid(facts.st_uid).pw_name
     with suppress(KeyError):
         group = grp.getgrgid(facts.st_gid).gr_name
-    return FileState(path, data, f"{stat.S_IMODE(facts.st_mode):04o}", owner, group)
+    return FileState(path, data, f"{stat.S_IMODE(facts.st_mode):04o}", owner, group, facts.st_nlink)
 
 
 def _output(argv: Sequence[str], *, timeout: float = 20.0) -> str | None:
@@ -120,16 +127,42 @@ def _output(argv: Sequence[str], *, timeout: float = 20.0) -> str | None:
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
 
 
+def is_directory(path: str | Path) -> bool:
+    """Whether this is a directory that can be seen."""
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        return False
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether this is a regular file that can be seen."""
+    try:
+        return Path(path).is_file()
+    except OSError:
+        return False
+
+
+def is_trusted(path: str) -> bool:
+    """Whether nobody but root and us can change this, or put something else in its place."""
+    try:
+        place = Path(path).resolve(strict=True)
+        for step in (place, *place.parents):
+            facts = step.stat()
+            sticky = stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX
+            by_group = facts.st_mode & stat.S_IWGRP and facts.st_gid not in (0, os.getegid())
+            if facts.st_uid not in (0, os.geteuid()) or (not sticky and (facts.st_mode & stat.S_IWOTH or by_group)):
+                return False
+    except OSError:
+        return False
+    return True
+
+
 def _fpm_output(binary: str, option: str) -> str | None:
     """Run FPM's binary, unless somebody other than root and us could have put it there."""
-    if binary.startswith("/"):
-        try:
-            facts = Path(binary).stat()
-        except OSError:
-            return None
-        if facts.st_uid not in (0, os.geteuid()) or facts.st_mode & stat.S_IWOTH:
-            rule = "must belong to root or to you, and not be writable by others"
-            raise InvalidInput([Problem("php-fpm binary", rule, shown(binary, longest=200))])
+    if binary.startswith("/") and is_file(binary) and not is_trusted(binary):
+        rule = "and what is above it, must belong to root or to you, and not be writable by others"
+        raise InvalidInput([Problem("php-fpm binary,", rule, shown(binary, longest=200))])
     return _output([binary, option])
 
 
@@ -158,23 +191,28 @@ def systemd_runs() -> bool:
 
 
 def pid_of(pid_file: str, processes: Sequence[str]) -> int | None:
-    """Process a pid file names, if it lives and has one of these names (a pid may have been given to another)."""
+    """Main process a pid file names, if it lives and has one of these names (a pid may have been given to another)."""
     try:
-        with Path(pid_file).open(encoding="ascii") as file:
-            pid = int(file.read(32).strip())
+        pid = int(read_file(os.path.realpath(pid_file)).data[:32].decode("ascii").strip())
     except (OSError, ValueError):
         return None
-    return pid if _is_called(pid, processes) else None
+    return pid if _is_main(pid, processes) else None
 
 
-def _is_called(pid: int, processes: Sequence[str]) -> bool:
+def _is_main(pid: int, processes: Sequence[str]) -> bool:
+    facts = _process(pid)
+    # A zombie is dead, and nobody has buried it: process 1 of a container may not. A worker has its master's name.
+    if facts.get("Name") not in processes or facts.get("State", "Z")[0] in "ZX":
+        return False
+    return _process(int(facts.get("PPid", "0"))).get("Name") != facts["Name"]
+
+
+def _process(pid: int) -> dict[str, str]:
     try:
         with Path(f"/proc/{pid}/status").open(encoding="utf-8", errors="replace") as file:
-            facts = dict(line.split(":\t", 1) for line in file.read(4096).split("\n") if ":\t" in line)
+            return dict(line.split(":\t", 1) for line in file.read(4096).split("\n") if ":\t" in line)
     except OSError:
-        return False
-    # a zombie is dead, and nobody has buried it: process 1 of a container may not
-    return facts.get("Name") in processes and facts.get("State", "Z")[0] not in "ZX"
+        return {}
 
 
 def service_active(service: str, pid_file: str | None, processes: Sequence[str]) -> bool:
@@ -183,20 +221,26 @@ def service_active(service: str, pid_file: str | None, processes: Sequence[str])
         if _output(["systemctl", "is-active", "--quiet", "--", service]) is None:
             return False
         pid = (_output(["systemctl", "show", "--property", "MainPID", "--value", "--", service]) or "").strip()
-        return pid.isdecimal() and _is_called(int(pid), processes)
+        return pid.isdecimal() and _is_main(int(pid), processes)
     return pid_file is not None and pid_of(pid_file, processes) is not None
 
 
 def http_status(url: str, *, timeout: float = 10.0) -> int | None:
-    """Status of one GET, redirects not followed; None if there is no answer."""
+    """Status of one GET, redirects not followed, within `timeout` [s] in all; None if there is no answer."""
+    answer: list[int] = []
+    # A server that sends a byte now and then keeps every time limit of a socket.
+    asking = threading.Thread(target=lambda: answer.extend(_ask(url, timeout)), daemon=True)
+    asking.start()
+    asking.join(timeout)
+    return answer[0] if answer else None
+
+
+def _ask(url: str, timeout: float) -> Iterator[int]:
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.netloc, timeout=timeout)
-    try:
+    with suppress(OSError, http.client.HTTPException, ValueError):
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("GET", target, headers={"User-Agent": "capacity"})
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    finally:
-        connection.close()
+        yield connection.getresponse().status
+    connection.close()

@@ -36,7 +36,7 @@ def risks_of(
         *_of_reload(recommendation, installation, steps),
         *_of_limits(scenario, recommendation, installation, steps),
         *_of_sessions(application, steps),
-        *_of_knowledge(recommendation, installation, steps),
+        *_of_knowledge(recommendation, installation, application, steps),
     )
     order = ("danger", "warning", "info")
     return tuple(sorted(found, key=lambda risk: order.index(risk.severity)))
@@ -221,7 +221,10 @@ def _of_sessions(application: Application | None, steps: tuple[Step, ...]) -> It
 
 
 def _of_knowledge(
-    recommendation: Recommendation, installation: Installation, steps: tuple[Step, ...]
+    recommendation: Recommendation,
+    installation: Installation,
+    application: Application | None,
+    steps: tuple[Step, ...],
 ) -> Iterator[Risk]:
     assumed = [a.field for a in recommendation.assumptions if a.source == CASE_STUDY_SOURCE and a.field in _MEASURABLE]
     if assumed:
@@ -281,6 +284,14 @@ def _of_knowledge(
                 f"the pool file belongs to {installation.pool_file.owner}, who can thereby run PHP as any user; a pool "
                 "file should belong to root"
             ),
+        )
+    several = [s for s in (installation.pool_file, application.env_file if application else None) if s and s.links > 1]
+    for state in several:
+        yield Risk(
+            code="hard-links",
+            severity="warning",
+            message=f"{state.path} has {state.links} names (hard links): the others keep the old content",
+            step_ids=tuple(step.id for step in steps if getattr(step, "path", "") == state.path),
         )
     if installation.config.path == installation.pool_file.path and not installation.file.global_settings:
         yield Risk(

@@ -6,6 +6,7 @@ this module. The script needs nothing of this package on the host.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from shlex import quote
@@ -31,7 +32,8 @@ _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SYSTEMD = "/run/systemd/system"
 _MOST_DIRECTORIES = 2  # each is locked by a file descriptor, and dash has none above 9
 _TOOLS = (
-    "cat chmod cp cut date flock grep head id mkdir mktemp mv readlink rm rmdir sed sha256sum sleep stat tail timeout"
+    "cat chmod cp cut date flock grep head id mkdir mktemp mv readlink rm rmdir sed "
+    "sha256sum sleep stat tail timeout tr"
 )
 _USAGE = """\
 usage: sh plan.sh [--dry-run | --rollback]
@@ -99,7 +101,12 @@ def _data(plan: ChangePlan, search_path: str, systemd: str) -> Iterator[str]:
             line
             for fd, path in enumerate(directories, 8)
             # exec would end the shell itself if there were nothing to open
-            for line in (f"[ -r {quote(path)} ] || return", f"exec {fd}<{quote(path)}", f"flock -n {fd} || return")
+            for line in (
+                f"[ -d {quote(path)} ] || refuse 4 {quote(f'stale: {path} is not there any more')}",
+                f"[ -r {quote(path)} ] || refuse 1 {quote(f'{path} cannot be read')}",
+                f"exec {fd}<{quote(path)}",
+                f"flock -n {fd} || return",
+            )
         ],
     )
     yield from _function("describe", [f"say {quote(text)}" for text in _described(plan)])
@@ -132,9 +139,13 @@ def _described(plan: ChangePlan) -> Iterator[str]:
 
 def _candidate(plan: ChangePlan, path: str, size: int) -> list[str]:
     """Commands that write the new content: the original's bytes, and between them what is inserted."""
-    edits = [step.edit for step in plan.steps if isinstance(step, SetDirective | SetEnv) and step.path == path]
+    steps = [step for step in plan.steps if isinstance(step, SetDirective | SetEnv) and step.path == path]
     lines, at = [], 0
-    for edit in sorted(edits, key=lambda edit: edit.offset):
+    for step in sorted(steps, key=lambda step: step.edit.offset):
+        edit = step.edit
+        if step.before is not None:
+            name = step.directive if isinstance(step, SetDirective) else step.key
+            lines.append(f'on_line "$1" {edit.offset} {quote(re.escape(name))} || return')
         if edit.offset > at:
             lines.append(f'keep "$1" {at} {edit.offset - at} || return')
         # CR and LF are written as escapes, so that no transfer of the script can change them

@@ -12,9 +12,11 @@ from capacity.fields import BYTES, PURE, SECONDS
 from capacity.plan.allowed import (
     DirectiveName,
     EnvKey,
+    EnvPath,
     EnvValue,
     FileMode,
     FpmCommand,
+    FpmProcess,
     Identifier,
     Owner,
     PathName,
@@ -114,7 +116,7 @@ class SetEnv(PlanStep):
     """Give a key of an ``.env`` file a value."""
 
     op: Literal["set_env"] = "set_env"
-    path: PathName
+    path: EnvPath
     key: EnvKey
     before: EnvValue | None = Field(description="driver in effect today; null: the file does not say")
     after: EnvValue
@@ -169,7 +171,7 @@ class Reload(PlanStep):
     service: Service
     pid_file: PathName | None = Field(description="null: only systemd knows the process")
     config: PathName
-    processes: tuple[ProcessName, ...] = Field(min_length=1, description="names its main process may have")
+    processes: tuple[FpmProcess, ...] = Field(min_length=1, description="names its main process may have")
     argv: FpmCommand = Field(description="starts FPM where it is no longer running and systemd does not run")
     timeout: int = Field(ge=1, le=3600, description="until the old workers are gone", json_schema_extra=SECONDS)
 

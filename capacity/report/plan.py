@@ -31,7 +31,7 @@ _IN_WORDS = {
     "set_directive": "Set {directive} to {after} (before: {before}) in {path}, line {line}",
     "set_env": "Set {key} to {after} (before: {before}) in {path}, line {line}",
     "validate": "Have FPM accept {path}, and then the whole configuration: {argv}",
-    "reload": "Reload {service}, and wait at most {timeout} s until its old workers are gone",
+    "reload": "Reload {service}, and wait at most {timeout} s until its old workers are gone; if it ended: {argv}",
     "clear_config_cache": "As {user}, in {application}: {argvs}",
     "verify_service": "See that {service} runs, within {timeout} s",
     "verify_http": "See that {url} answers {expect_status}, in at most {attempts} attempts of {timeout} s",

@@ -278,7 +278,7 @@ NOTHING, BACK = "nothing was changed", "rolled back: everything is as it was bef
         ("timeout", "*config-1", 1, NOTHING),
         ("mv", "*new-1*", 1, BACK),
         ("mv", "*new-2*", 1, BACK),
-        ("timeout", "*php-fpm.conf", 1, "php-fpm -t refuses the configuration"),
+        ("timeout", "*-t\ -y*php-fpm.conf", 1, "php-fpm -t refuses the configuration"),
         ("runuser", "*config:cache", 1, BACK),
         ("runuser", "*cache:clear", 1, BACK),
     ],

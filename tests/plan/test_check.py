@@ -71,18 +71,20 @@ def test_a_plan_that_is_carried_out_is_told_as_such(host: Host) -> None:
 
 
 def test_services_releases_and_extensions_are_asked_again(host: Host) -> None:
-    document = host.plan().to_dict()
+    plan = host.plan()
+    binary = next(step.argv[0] for step in plan.steps if step.op == "validate")
+    document = plan.to_dict()
     document["preconditions"] += [
-        {"kind": "fpm_version", "binary": "/usr/sbin/php-fpm0.1", "version": "8.2"},
-        {"kind": "php_extension", "binary": "/usr/sbin/php-fpm0.1", "extension": "redis"},
+        {"kind": "fpm_version", "binary": binary, "version": "9.9"},
+        {"kind": "php_extension", "binary": binary, "extension": "nosuch"},
         {"kind": "composer_package", "application": str(host.env_file.parent), "package": "predis/predis"},
         {"kind": "env_key_set", "path": str(host.env_file), "key": "NO_SUCH_KEY"},
         {"kind": "http_status", "url": "http://127.0.0.1:9/", "status": 200},
     ]
     lines = told(resealed(document))
     for said in (
-        "/usr/sbin/php-fpm0.1: is not there, not 8.2",
-        "/usr/sbin/php-fpm0.1: does not load the extension redis",
+        f"{binary}: is {host.installation().version or 'not there'}, not 9.9",
+        f"{binary}: does not load the extension nosuch",
         "has no predis/predis in its vendor directory",
         "NO_SUCH_KEY is not set",
         "http://127.0.0.1:9/: answers nothing, not 200",

@@ -287,6 +287,52 @@ CONTRADICTIONS: dict[str, tuple[Change, str]] = {
         ),
         "must not overlap",
     ),
+    "another php-fpm that judges": (
+        lambda d: [
+            s.update(argv=["/usr/bin/php-fpm7.4", *s["argv"][1:]])
+            for s in (step(d, "validate"), step(d, "validate-restored"))
+        ],
+        "one php-fpm throughout",
+    ),
+    "another configuration that is reloaded": (
+        lambda d: [
+            s.update(config=c, argv=[*s["argv"][:3], c])
+            for c in [d["preconditions"][0]["path"]]
+            for s in (step(d, "reload"), step(d, "reload-restored"))
+        ],
+        "one main configuration throughout",
+    ),
+    "an include that is not there": (lambda d: step(d, "validate")["include"].update(offset=5000), "lie in the main"),
+    "an include that is there twice": (
+        lambda d: step(d, "validate")["include"].update(files=step(d, "validate")["include"]["files"] * 2),
+        "be named once",
+    ),
+    "an include of an unknown file": (
+        lambda d: step(d, "validate")["include"]["files"].append("/etc/passwd"),
+        "have a file_sha256",
+    ),
+    "a directive that is set twice": (
+        lambda d: step(d, "set-pm-start-servers").update(
+            directive="pm.max_children", before="4", after="8", edit=step(d, "set-pm-start-servers")["edit"]
+        ),
+        "must be set once",
+    ),
+    "two pools": (lambda d: step(d, "set-pm-start-servers").update(pool="other"), "one pool in one file"),
+    "root on the way back": (
+        lambda d: step(d, "clear-config-cache-restored").update(user="games"),
+        "about what a step is about",
+    ),
+    "another address on the way back": (
+        lambda d: step(d, "verify-http-restored").update(url="http://127.0.0.2/"),
+        "about what a step is about",
+    ),
+    "no scenario": (lambda d: d["inputs"]["scenario"]["host"].pop("ram"), "host.ram is missing"),
+    "an .env of another name": (
+        lambda d: step(d, "set-session-driver").update(path="/etc/ssh/sshd_config"),
+        "called .env",
+    ),
+    "a unit that is no service": (lambda d: step(d, "reload").update(service="reboot.target"), "name of a service"),
+    "a process that is not php-fpm": (lambda d: step(d, "reload").update(processes=["sshd"]), "must be php-fpm"),
     "an unknown configuration": (lambda d: d["preconditions"].pop(2), "file_sha256 of the main configuration"),
     "two reloads": (lambda d: d["steps"].insert(10, {**step(d, "reload"), "id": "x"}), "at most one reload"),
     "a reload before the cache": (
@@ -343,6 +389,24 @@ def test_a_plan_that_contradicts_itself_is_refused(document: Document, change: C
     moved["steps"].insert(3, env)
     with pytest.raises(InvalidInput, match="then by its validate"):
         resealed(moved)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda text: text.encode("utf-16"),
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.replace('"app"', '"\\u0061pp"', 1),
+        lambda text: json.dumps(dict(reversed(json.loads(text).items()))),
+        lambda text: text.replace(": 4,", ": 4.00,"),
+    ],
+    ids=["UTF-16", "BOM", "escapes", "order", "numbers"],
+)
+def test_a_text_that_is_not_the_canonical_one_is_refused(host: Host, again: Callable[[str], str | bytes]) -> None:
+    text = host.plan().to_json()
+    assert again(text) != text
+    with pytest.raises(InvalidInput, match=r"must be JSON|must be written as capacity writes it|plan_id"):
+        read_plan(again(text))
 
 
 def test_resealing_alone_changes_nothing(document: Document) -> None:
