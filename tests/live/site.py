@@ -177,6 +177,18 @@ def until(condition: Callable[[], object], what: str, seconds: float = 30) -> No
         time.sleep(0.02)
 
 
+def members(session: int) -> list[int]:
+    """Processes of a session that live."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            pid, _, rest = path.read_text().partition(" (")
+            state, _, _, leader, *_ = rest.rpartition(") ")[2].split()
+            if int(leader) == session and state not in "ZX":
+                found.append(int(pid))
+    return found
+
+
 def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -438,6 +450,8 @@ class Site:
     def run(self, script: Path, *arguments: str, **environment: str) -> Done:
         process = self.begin(script, *arguments, **environment)
         out, err = process.communicate(timeout=120)
+        if process.returncode < 0:  # what it had started may still be dying, its locks in hand
+            until(lambda: not members(process.pid), "an end of what a killed script had started")
         assert not any(secret in out + err for secret in SECRETS)
         assert not list(self.directory.glob("tmp/scratch/*")) or process.returncode < 0
         return Done(process.returncode, out, err)
