@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from unittest.mock import patch
 
@@ -166,6 +167,23 @@ def test_an_env_file_that_cannot_be_read_without_guessing_is_refused_without_its
     assert ran.code == 2
     assert "hunter2" not in ran.err
     assert "line 1" in ran.err
+
+
+def test_a_pool_file_that_is_a_pipe_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pool.conf")
+    assert_refused(run("plan", "--pool-file", str(tmp_path / "pool.conf"), "--no-measure"), "not a regular file")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['env[DB_PASSWORD] = "hunter9', "php_value[x = hunter9", 'php_admin_value[a] = "hunter9', "env[X] = (hunter9"],
+)
+def test_a_line_that_cannot_be_read_does_not_tell_its_secret(tmp_path: Path, line: str) -> None:
+    host = write_host(tmp_path / "host", pool=POOL + line + "\n")
+    for command in ("plan", "recommend"):
+        ran = run(command, "--pool-file", str(host.pool_file), "--no-measure")
+        assert "hunter9" not in ran.out + ran.err
+        assert ran.code in {0, 2}
 
 
 def test_processes_that_are_hidden_are_a_note(host: Host) -> None:

@@ -787,3 +787,197 @@ def backlog_of(site: Site) -> int:
     listing = subprocess.run(["ss", "-xlH"], capture_output=True, text=True, check=True).stdout
     (line,) = (line for line in listing.splitlines() if f"{site.directory}/app.sock" in line)
     return int(line.split()[3])
+
+
+# ---------------------------------------------------------------- attacked
+
+
+def evil(stubs: Programs, name: str, pattern: str, then: str) -> None:
+    """At the first such call, something happens before the program does what it always does."""
+    real = shutil.which(name, path=SEARCH_PATH)
+    once = f"{stubs.directory}/once"
+    first = f"[ -e '{once}' ] || {{ : >'{once}'; {then}; }}"
+    stubs.put(name, f'#!/bin/sh\ncase "$*" in {pattern}) {first} ;; esac\nexec {real} "$@"\n')
+
+
+def test_a_file_is_not_put_where_a_link_that_came_meanwhile_leads(
+    site: Site, plan: ChangePlan, stubs: Programs
+) -> None:
+    """mv goes into a directory that a link leads to, were it let to."""
+    victim = site.directory / "victim"
+    victim.mkdir()
+    link = f"rm -f '{site.env_file}'; ln -s '{victim}' '{site.env_file}'"
+    evil(stubs, "mv", "*new-2*", link)
+    done = site.run(site.script(plan, stubs.directory))
+    assert list(victim.iterdir()) == []
+    assert done.code in {0, 1}, done.err
+    assert not site.env_file.is_symlink()
+    assert site.get().status == 200
+
+
+def test_what_is_no_file_any_more_does_not_hang_the_script(site: Site, plan: ChangePlan, stubs: Programs) -> None:
+    evil(stubs, "sha256sum", "*", f"rm -f '{site.env_file}'; mkfifo '{site.env_file}'")
+    done = site.run(site.script(plan, stubs.directory))
+    assert done.code == 4, done.err
+    assert "is not there any more" in done.err
+
+
+@pytest.mark.parametrize("way", [(), ("--rollback",)])
+def test_a_link_instead_of_the_working_directory_is_not_followed(
+    site: Site, plan: ChangePlan, way: tuple[str, ...]
+) -> None:
+    script, before = site.script(plan), site.snapshot()
+    if way:
+        assert site.run(script).code == 0
+    victim = site.directory / "victim"
+    victim.mkdir(exist_ok=True)
+    hold = site.app / f".capacity-{plan.plan_id[:12]}"
+    hold.symlink_to(victim)
+    done = site.run(script, *way)
+    assert done.code == (6 if way else 1), done.err
+    assert list(victim.iterdir()) == []
+    hold.unlink()
+    if way:
+        assert site.run(script, *way).code == 0
+    is_restored(site, before)
+
+
+def test_a_working_directory_of_somebody_else_is_not_used(site: Site, plan: ChangePlan) -> None:
+    before = site.snapshot()
+    hold = site.app / f".capacity-{plan.plan_id[:12]}"
+    hold.mkdir()
+    (hold / "theirs").touch()
+    shutil.chown(hold, "www-data")
+    done = site.run(site.script(plan))
+    assert (done.code, NOTHING in done.err) == (1, True), done.err
+    assert [path.name for path in hold.iterdir()] == ["theirs"]
+    shutil.rmtree(hold)
+    is_restored(site, before)
+
+
+def test_backups_are_not_kept_where_others_can_write(site: Site, plan: ChangePlan) -> None:
+    before = site.snapshot()
+    site.backups.mkdir()
+    shutil.chown(site.backups, "www-data")
+    done = site.run(site.script(plan))
+    assert (done.code, NOTHING in done.err) == (1, True), done.err
+    assert "must belong to root or to you" in done.err
+    shutil.rmtree(site.backups)
+    is_restored(site, before)
+
+
+def test_a_php_fpm_that_others_can_write_to_is_never_run(site: Site) -> None:
+    proof = site.directory / "it-ran"
+    folder = site.directory / "evil"
+    folder.mkdir()
+    binary = folder / "php-fpm8.2"
+    binary.write_text(f"#!/bin/sh\ntouch '{proof}'\nexec {shutil.which('php-fpm8.2', path=SEARCH_PATH)} \"$@\"\n")
+    binary.chmod(0o755)
+    script = site.script(site.plan("--php-fpm", str(binary), name="evil.json"), name="evil.sh")
+    for spoil in (lambda: binary.chmod(0o777), lambda: folder.chmod(0o777)):
+        binary.chmod(0o755)
+        folder.chmod(0o755)
+        spoil()
+        proof.unlink(missing_ok=True)
+        for way in ((), ("--dry-run",)):
+            done = site.run(script, *way)
+            assert done.code == 4, done.err
+            assert "it is not run" in done.err or "is not PHP" in done.err
+        assert not proof.exists()
+        stored = str(site.directory / "evil.json")
+        assert site.capacity("plan", "--check", stored).code == 4
+        assert not proof.exists()
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("stream", ["closed", "full", "a pipe nobody reads"])
+def test_words_that_nobody_hears_do_not_end_a_run(site: Site, plan: ChangePlan, stream: str) -> None:
+    script, before = site.script(plan), site.snapshot()
+    end = {"closed": "2>&-", "full": "2>/dev/full", "a pipe nobody reads": "2>&1 | true"}[stream]
+    for way in ("", "--rollback"):
+        subprocess.run(["sh", "-c", f"sh '{script}' {way} {end}"], check=False, timeout=60)
+        if not way:
+            is_applied(site, before)
+    is_restored(site, before)
+
+
+def test_a_marker_that_cannot_be_made_is_a_failure_like_others(site: Site, plan: ChangePlan) -> None:
+    script, before = site.script(plan), site.snapshot()
+    kept = next(step for step in plan.steps if step.op == "backup")
+    store = Path(kept.backup_path.removesuffix(kept.path))
+    for marker in ("started", "applied"):
+        (store / f"{marker}-{plan.plan_id[:12]}").mkdir(parents=True)
+        site.backups.chmod(0o700)
+        done = site.run(script)
+        assert done.code == 1, done.err
+        is_restored(site, before)
+        shutil.rmtree(site.backups)
+
+
+def test_two_options_are_one_too_many(site: Site, plan: ChangePlan) -> None:
+    script, before = site.script(plan), site.snapshot()
+    assert site.run(script).code == 0
+    done = site.run(script, "--rollback", "--dry-run")
+    assert (done.code, done.err.startswith("usage")) == (2, True)
+    is_applied(site, before)
+
+
+def test_a_plan_of_which_a_part_was_put_back_by_hand_is_undone_first(site: Site, plan: ChangePlan) -> None:
+    script, before = site.script(plan), site.snapshot()
+    env = site.env_file.read_bytes()
+    assert site.run(script).code == 0
+    site.env_file.write_bytes(env)
+    done = site.run(script)
+    assert (done.code, "--rollback" in done.err) == (4, True), done.err
+    assert site.run(script, "--rollback").code == 0
+    is_restored(site, before)
+
+
+def test_content_that_another_way_led_to_is_not_taken_for_its_own(site: Site, plan: ChangePlan) -> None:
+    script = site.script(plan)
+    assert site.run(script).code == 0
+    now = site.snapshot()
+    shutil.rmtree(site.backups)
+    for way in ((), ("--rollback",)):
+        done = site.run(script, *way)
+        assert (done.code, "not by this plan" in done.err) == (4, True), done.err
+    assert site.snapshot() == now
+
+
+# ---------------------------------------------------------------- where systemd runs
+
+
+def test_where_systemd_runs_it_is_asked(site: Site, plan: ChangePlan, stubs: Programs) -> None:
+    """With a stand-in for systemctl that does what the units of Debian do: a container has no systemd."""
+    services = {c.service: c.pid_file for c in plan.preconditions if c.kind == "service_active"}
+    cases = "\n".join(f"{service}) read -r pid <'{path}' ;;" for service, path in services.items())
+    stubs.put(
+        "systemctl",
+        f"""#!/bin/sh
+for service in "$@"; do :; done
+case $service in
+{cases}
+*) exit 4 ;;
+esac
+echo "$1 $service" >>'{stubs.directory}/asked'
+case $1 in
+is-active) kill -0 "$pid" ;;
+show) echo "$pid" ;;
+reload) kill -s USR2 "$pid" ;;
+*) exit 1 ;;
+esac
+""",
+    )
+    assert len(services) == 2
+    script, before = site.directory / "systemd.sh", site.snapshot()
+    script.write_text(plan_shell(plan, search_path=f"{stubs.directory}:{SEARCH_PATH}", systemd="/proc"))
+    with Load(site) as load:
+        done = site.run(script)
+        assert done.code == 0, done.err
+        is_applied(site, before)
+        assert site.run(script, "--rollback").code == 0
+        is_restored(site, before)
+    assert load.failures == []
+    asked = (stubs.directory / "asked").read_text().splitlines()
+    assert asked.count("reload php8.2-fpm") == 2
+    assert {f"is-active {service}" for service in services} <= set(asked)

@@ -394,6 +394,12 @@ def test_workers_that_would_not_help_are_told(host: Host) -> None:
     assert "more-workers-do-not-help" not in codes(host.plan())
 
 
+def test_a_file_with_other_names_is_told(host: Host) -> None:
+    assert "hard-links" not in codes(host.plan())
+    (host.directory / "another-name").hardlink_to(host.pool_file)
+    assert "hard-links" in codes(host.plan())
+
+
 def test_a_pool_file_of_somebody_else_is_told(host: Host) -> None:
     there = host.installation()
     other = replace(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -208,3 +211,68 @@ def test_an_application_is_seen_without_its_values(host: Host) -> None:
 def test_where_redis_is_is_told_in_a_word(make_host: Make, host_line: str, known: str) -> None:
     site = make_host(env=ENV.replace("REDIS_HOST=127.0.0.1", host_line)).application()
     assert site.redis_host == known
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_artisan_never_runs_as_root_where_others_own_the_application(host: Host) -> None:
+    site = host.env_file.parent
+    (site / "artisan").touch()
+    cache = site / "bootstrap/cache"
+    cache.mkdir(parents=True)
+    assert host.application().user == "root"
+    os.chown(site, 33, 33)
+    assert host.application().user == "www-data"
+    # a link to a file of root's, put there by whoever owns the application
+    cache.rmdir()
+    cache.symlink_to("/etc")
+    os.lchown(cache, 33, 33)
+    assert host.application().user == "www-data"
+    assert host.application(user="deploy").user == "deploy"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root's own files")
+def test_an_application_of_root_that_others_can_change_needs_a_user(host: Host) -> None:
+    (host.env_file.parent / "artisan").touch()
+    (host.env_file.parent / "artisan").chmod(0o666)
+    with pytest.raises(InvalidInput, match=r"--app-user is needed: artisan is root's, but others can change it"):
+        host.application()
+
+
+def test_a_worker_is_not_the_master(tmp_path: Path) -> None:
+    with Path("/proc/self/comm").open() as file:
+        name = file.read().rstrip("\n")
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+        os._exit(0)
+    try:
+        (tmp_path / "pid").write_text(str(child))
+        assert pid_of(str(tmp_path / "pid"), (name,)) is None
+    finally:
+        os.kill(child, signal.SIGKILL)
+    # not yet waited for, it is a zombie: it has its name and is dead
+    assert pid_of(str(tmp_path / "pid"), (name,)) is None
+    os.waitpid(child, 0)
+
+
+def test_a_pid_file_that_is_a_pipe_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pid")
+    assert pid_of(str(tmp_path / "pid"), ("php-fpm8.2",)) is None
+
+
+def test_a_site_that_drips_is_given_up_in_time() -> None:
+    """A byte now and then keeps every time limit of a socket, but not ours."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        over = threading.Event()
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                while not over.wait(0.05):
+                    connection.sendall(b"H")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        assert http_status(f"http://127.0.0.1:{server.getsockname()[1]}/", timeout=0.5) is None
+        over.set()
+        thread.join()
