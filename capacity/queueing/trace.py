@@ -20,7 +20,7 @@ __all__ = ["replay"]
 
 _BLOCK = 512  # long enough to pay for a NumPy call, short enough that often nobody in it waits
 _ROUNDS = 5  # a block that needs more guesses costs more than the heap
-_STRETCH = 16  # blocks, at most, between two attempts to prove one
+_PAUSE = 16  # blocks, at most, that go to the heap at once after one that resisted
 _SCAN = 65_536  # elements to check at once, so that the checks need no memory of the trace's length
 
 
@@ -63,8 +63,8 @@ def replay(
     an arrival takes it; a place that becomes free in that instant is free.
 
     Times are counted from the first arrival, which loses nothing of the microseconds of epoch seconds; after that,
-    one rounding for each service. O(log c) a request at worst; beside the arrays, memory for c numbers and those
-    who wait.
+    one rounding for each service. O(log c) a request at worst; beside the arrays, memory for a few times c and
+    ``backlog`` numbers.
 
     References
     ----------
@@ -116,22 +116,21 @@ def _fill(waits: Array, arrivals: Array, services: Array, servers: float, backlo
     backlog = backlog if backlog < size else math.inf
     free, waiting = np.zeros(int(servers)), np.empty(0)
     block = max(_BLOCK, 2 * free.size)  # merging the free times costs little beside the block itself
-    origin, stretch, done = arrivals[0], 1, 0
+    origin, done, pause, next_attempt = arrivals[0], 0, 0, 0
     while done < size:
         part = slice(done, min(done + block, size))
-        arrived = arrivals[part] - origin
-        proved = _prove(arrived, services[part], free)
-        if proved is None or _somebody_refused(arrived, proved[0], waiting, backlog):
-            part = slice(done, min(done + stretch * block, size))
-            stretch = min(2 * stretch, _STRETCH)
-            arrived = arrivals[part] - origin
-            starts, free, waiting = _serve(arrived, services[part], free, waiting, backlog)
-        else:
-            stretch = 1
+        arrived, served = arrivals[part] - origin, services[part]
+        proved = _prove(arrived, served, free) if done >= next_attempt else None
+        if proved is not None and not _somebody_refused(arrived, proved[0], waiting, backlog):
+            pause = 0
             starts, free = proved
-            if math.isfinite(backlog):
-                waiting = np.concatenate((waiting, starts))
-                waiting = waiting[waiting.searchsorted(arrived[-1], side="right") :]
+            waiting = np.concatenate((waiting, starts)) if backlog < math.inf else waiting
+        else:
+            if done >= next_attempt:
+                pause = min(2 * pause + 1, _PAUSE)
+                next_attempt = done + pause * block
+            starts, free, waiting = _serve(arrived, served, free, waiting, backlog)
+        waiting = waiting[waiting.searchsorted(arrived[-1], side="right") :]
         np.subtract(starts, arrived, out=waits[part])
         done = part.stop
 
@@ -161,7 +160,7 @@ def _prove(arrived: Array, services: Array, free: Array) -> tuple[Array, Array] 
         merged = np.concatenate((free, departures))
         merged.sort()
         again = np.maximum(arrived, merged[: arrived.size])
-        if np.array_equal(again, starts):
+        if (again == starts).all():
             return (starts, merged[arrived.size :]) if (departures > starts).all() else None
         starts = again
     return None
@@ -175,32 +174,26 @@ def _somebody_refused(arrived: Array, starts: Array, waiting: Array, backlog: fl
     return bool((ahead > arrived[-ahead.size :]).any())
 
 
-def _serve(
-    arrived: Array, services: Array, free: Array, waiting: Array, backlog: float
-) -> tuple[Array, Array, Array]:
-    """Starts (inf where refused), free times and the starts of those who wait after the last arrival; by the heap."""
+def _serve(arrived: Array, services: Array, free: Array, waiting: Array, backlog: float) -> tuple[Array, Array, Array]:
+    """Starts (inf where refused), free times and the last starts of those let in; by the heap."""
     heap = free.tolist()  # sorted, and so a heap
     requests = zip(arrived.tolist(), services.tolist(), strict=True)
     if math.isinf(backlog):
         freed = [heapreplace(heap, (at if at > heap[0] else heap[0]) + service) for at, service in requests]
-        starts = np.maximum(arrived, freed)
-        queue = deque[float]()
+        starts, waiting = np.maximum(arrived, freed), waiting[:0]
     else:
-        queue = deque(waiting.tolist())
-        begun = []
+        # Starts are in order: all places are taken while the request `backlog` before this one has not begun.
+        begun, last = [], deque(waiting.tolist(), int(backlog))
         for at, service in requests:
-            while queue and queue[0] <= at:
-                queue.popleft()
             start = heap[0]
             if start <= at:
                 start = at
-            elif len(queue) < backlog:
-                queue.append(start)
-            else:
+            elif len(last) == backlog and (not last or last[0] > at):
                 begun.append(math.inf)
                 continue
             heapreplace(heap, start + service)
             begun.append(start)
-        starts = np.array(begun)
+            last.append(start)
+        starts, waiting = np.array(begun), np.array(last)
     heap.sort()
-    return starts, np.array(heap), np.array(queue)
+    return starts, np.array(heap), waiting
