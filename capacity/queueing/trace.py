@@ -20,7 +20,8 @@ __all__ = ["replay"]
 
 _BLOCK = 512  # long enough to pay for a NumPy call, short enough that often nobody in it waits
 _ROUNDS = 5  # a block that needs more guesses costs more than the heap
-_PAUSE = 16  # blocks, at most, that go to the heap at once after one that resisted
+_PAUSE = 32  # blocks, at most, that go to the heap at once after one that resisted
+_LONGER = 4  # blocks at a time then: few conversions between list and array, and the lists stay in the cache
 _SCAN = 65_536  # elements to check at once, so that the checks need no memory of the trace's length
 
 
@@ -116,19 +117,20 @@ def _fill(waits: Array, arrivals: Array, services: Array, servers: float, backlo
     backlog = backlog if backlog < size else math.inf
     free, waiting = np.zeros(int(servers)), np.empty(0)
     block = max(_BLOCK, 2 * free.size)  # merging the free times costs little beside the block itself
-    origin, done, pause, next_attempt = arrivals[0], 0, 0, 0
+    origin, done, pause, resume = arrivals[0], 0, 0, 0
     while done < size:
-        part = slice(done, min(done + block, size))
+        hopeful = done >= resume and waiting.size <= block  # so that a long queue is carried on rarely
+        part = slice(done, min(done + (block if hopeful else max(_LONGER * block, waiting.size)), size))
         arrived, served = arrivals[part] - origin, services[part]
-        proved = _prove(arrived, served, free) if done >= next_attempt else None
+        proved = _prove(arrived, served, free) if hopeful else None
         if proved is not None and not _somebody_refused(arrived, proved[0], waiting, backlog):
             pause = 0
             starts, free = proved
             waiting = np.concatenate((waiting, starts)) if backlog < math.inf else waiting
         else:
-            if done >= next_attempt:
+            if hopeful:
                 pause = min(2 * pause + 1, _PAUSE)
-                next_attempt = done + pause * block
+                resume = done + pause * block
             starts, free, waiting = _serve(arrived, served, free, waiting, backlog)
         waiting = waiting[waiting.searchsorted(arrived[-1], side="right") :]
         np.subtract(starts, arrived, out=waits[part])
@@ -180,7 +182,7 @@ def _serve(arrived: Array, services: Array, free: Array, waiting: Array, backlog
     requests = zip(arrived.tolist(), services.tolist(), strict=True)
     if math.isinf(backlog):
         freed = [heapreplace(heap, (at if at > heap[0] else heap[0]) + service) for at, service in requests]
-        starts, waiting = np.maximum(arrived, freed), waiting[:0]
+        starts = np.maximum(arrived, np.fromiter(freed, float, len(freed)))
     else:
         # Starts are in order: all places are taken while the request `backlog` before this one has not begun.
         begun, last = [], deque(waiting.tolist(), int(backlog))
@@ -194,6 +196,6 @@ def _serve(arrived: Array, services: Array, free: Array, waiting: Array, backlog
             heapreplace(heap, start + service)
             begun.append(start)
             last.append(start)
-        starts, waiting = np.array(begun), np.array(last)
+        starts, waiting = np.fromiter(begun, float, len(begun)), np.fromiter(last, float, len(last))
     heap.sort()
-    return starts, np.array(heap), waiting
+    return starts, np.fromiter(heap, float, len(heap)), waiting

@@ -105,6 +105,18 @@ def test_who_finds_the_backlog_full_is_refused_and_leaves_no_trace():
     assert waits([0, 1, 2, 3, 4, 5], 2.5, 1, 2).tolist() == [0, 1.5, 3, 4.5, INF, 5]
 
 
+@pytest.mark.parametrize(("servers", "backlog"), [(1, 0), (1, 99), (7, 700), (2000, 0), (2000, 100), (2000, 9000)])
+def test_a_batch_fills_the_servers_and_then_the_backlog(servers, backlog):
+    requests = np.arange(20_000)
+    expected = np.where(requests < servers + backlog, requests // servers, INF)
+    assert (waits(np.full(20_000, 3.0), 1.0, servers, backlog) == expected).all()
+
+
+def test_a_backlog_one_short_of_a_batch_refuses_its_last_request():
+    assert waits([0, 0, 0, 0], 1, 1, 2).tolist() == [0, 1, 2, INF]
+    assert waits([0, 0, 0, 0], 1, 1, 3).tolist() == [0, 1, 2, 3]
+
+
 def test_what_becomes_free_in_the_instant_of_an_arrival_is_free():
     assert waits([0, 1, 2, 3], 1, 1, 0).tolist() == [0, 0, 0, 0]
     # The second begins at 2, when the third comes: its place is free then.
@@ -185,6 +197,15 @@ def test_where_few_wait_the_heap_is_not_needed(monkeypatch, utilization, most):
     monkeypatch.setattr(trace, "_serve", lambda *case: heaped.append(case[0].size) or serve(*case))
     waits(arrivals, services, 40)
     assert 0.8 * most <= sum(heaped) / arrivals.size <= most
+
+
+def test_after_a_rush_the_heap_is_given_up_again(monkeypatch):
+    rush, quiet = poisson(40, 1.5, 3000, seed=1), poisson(40, 0.4, 60_000, seed=2)
+    heaped = []
+    serve = trace._serve
+    monkeypatch.setattr(trace, "_serve", lambda *case: heaped.append(case[0].size) or serve(*case))
+    waits(np.r_[rush[0], rush[0][-1] + quiet[0]], np.r_[rush[1], quiet[1]], 40)
+    assert 1000 < sum(heaped) < 20_000
 
 
 # --- theory
