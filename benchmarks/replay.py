@@ -1,7 +1,7 @@
 """Requests a second of ``replay`` on one core, beside the bare heap and beside Ciw and SimPy on the same trace.
 
     pip install ciw simpy          # the peers; without them their columns are left out
-    python benchmarks/replay.py    # a minute and a half
+    python benchmarks/replay.py    # three minutes
 
 M/M/c traces. Processor time, the best of several runs in turn. Peers get a short trace, since their rate does not
 grow with it; on that trace they must find the same waits, so that what is compared is the same work.
@@ -105,7 +105,7 @@ def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--requests", type=int, default=1_000_000)
-    options.add_argument("--peer-requests", type=int, default=10_000)
+    options.add_argument("--peer-requests", type=int, default=50_000)
     options.add_argument("--repetitions", type=int, default=5)
     chosen = options.parse_args()
     peers = {"Ciw": ("ciw", with_ciw), "SimPy": ("simpy", with_simpy)}
@@ -124,12 +124,12 @@ def main() -> None:
             cases = {"replay": lambda: ours(*long), "backlog": lambda: limited(*long), "heap": lambda: heap(*long)}  # noqa: B023
             rate = {name: chosen.requests / taken for name, taken in best(cases, chosen.repetitions).items()}
             short = *trace(servers, utilization, chosen.peer_requests), servers
-            taken = best({"ours": lambda: ours(*short)}, 5 * chosen.repetitions)["ours"]  # noqa: B023
+            taken = best({"ours": lambda: ours(*short)}, 2 * chosen.repetitions)["ours"]  # noqa: B023
             columns = []
             for name, run in peers.items():
                 if not np.allclose(run(*short), ours(*short), rtol=0, atol=1e-6):
                     raise AssertionError(f"{name} finds other waits")
-                theirs = best({name: lambda: run(*short)}, 3)[name]  # noqa: B023
+                theirs = best({name: lambda: run(*short)}, 2)[name]  # noqa: B023
                 columns.append(f"{chosen.peer_requests / theirs / 1e6:9.4f} ({theirs / taken:5.0f} x)")
             print(
                 f"{servers:7} {utilization:12.2f} {np.mean(waits > 0):8.1%} {rate['replay'] / 1e6:7.1f} "
