@@ -12,6 +12,7 @@ A function raises only on what is no number, or on shapes that do not broadcast.
 ``finite``, ``finite_tails``          M/M/c//N: N users who think
 ``contention``, ``contention_finite`` workers that share cores, under a stream and with N users
 ``inverse``                           the least servers, the largest load or population, that meet a target
+``trace``                             FCFS G/G/c on the requests of a log or of a simulation
 ====================================  ==================================================================
 """
 
@@ -24,3 +25,4 @@ from capacity.queueing.inverse import *  # noqa: F403
 from capacity.queueing.laws import *  # noqa: F403
 from capacity.queueing.multiserver import *  # noqa: F403
 from capacity.queueing.multiserver_backlog import *  # noqa: F403
+from capacity.queueing.trace import *  # noqa: F403

@@ -60,12 +60,12 @@ def evaluate(kernel: Callable[..., Array], block: int = BLOCK, **arguments: Arra
     return result.reshape(shape) if shape else float(result[0])
 
 
-def _as_float64(name: str, value: ArrayLike) -> Array:
+def _as_float64(name: str, value: ArrayLike, *, copy: bool = True) -> Array:
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
         message = f"{name} must be a real number or an array of them; got {type(value).__name__} {value!r:.40}"
         raise TypeError(message)
-    return array.astype(np.float64)
+    return array.astype(np.float64, copy=copy)
 
 
 def counts(*values: Array) -> NDArray[np.bool_]:

@@ -71,7 +71,9 @@ QUEUEING: dict[str, tuple[str, ...]] = {
     "arrival_rate_for_response_time_quantile": ("p", "response_time", "servers", "service_time"),
     "population_for_wait_probability": ("wait_probability", "servers", "think_time", "service_time"),
     "population_for_response_time_quantile": ("p", "response_time", "servers", "think_time", "service_time"),
+    "replay": ("arrival_times", "service_times", "servers", "backlog"),
 }
+OPTIONAL = {"utilization_law": ["servers"], "replay": ["backlog"]}
 
 
 def leading(name: str) -> tuple[str, ...]:
@@ -117,7 +119,7 @@ def test_a_formula_takes_exactly_these_keywords(name):
     assert tuple(by_position) == leading(name)
     assert tuple(by_keyword) == QUEUEING[name]
     optional = [parameter.name for parameter in parameters if parameter.default is not parameter.empty]
-    assert optional == (["servers"] if name == "utilization_law" else [])
+    assert optional == OPTIONAL.get(name, [])
 
 
 @pytest.mark.parametrize(
