@@ -13,7 +13,7 @@ from capacity.policies import database, demand
 from capacity.policies.demand import rate_of
 from capacity.policies.verdict import VERDICTS, Edges, severity
 from capacity.pool import PoolSettings
-from capacity.queueing.search import Rows, largest_count
+from capacity.queueing.search import Rows, largest_count, least_count
 from capacity.queueing.shared_pool import Pool, finite_pool, open_pool, response_quantile
 from capacity.results import Assumption, Forecast, ModelName, Prediction, UserBand
 from capacity.scenario import Scenario, value_of
@@ -209,8 +209,26 @@ def largest_users(table: Table, workers: Column, *, level: int, model: ModelName
         judged = judge(part, workers[rows], solve(part, workers[rows], load, model), edges)
         return judged["severity"] <= level
 
-    full = workers / (table["workload.service_time"] * rate_of(table, np.ones(workers.shape)))
-    return largest_count(meets, np.maximum(full * edges.utilization[min(level, 2)], 1.0))
+    each = rate_of(table, np.ones(workers.shape))
+    edge = edges.utilization[min(level, 2)]
+    if model == "finite":
+        return largest_count(meets, np.maximum(edge * workers / (table["workload.service_time"] * each), 1.0))
+    # Of a stream, workers, cores and connections are at least as busy as the load says: more users than that cannot do.
+    busiest = np.fmax(
+        np.fmax(table["workload.service_time"] / workers, table["workload.cpu_time"] / table["host.cpus"]),
+        database.busy_share(table, np.ones(workers.shape)),
+    )
+    most = np.floor(edge * (1.0 + ROUNDING) / (busiest * each))
+    answer = np.where(np.isfinite(most), most, np.nan)
+    rows = np.flatnonzero(most >= 1)
+    rows = rows[~meets(most[rows], rows)]
+    if rows.size:  # where waiting, or the objective, is what ends it
+
+        def fewer(users: Column, part: Rows) -> NDArray[np.bool_]:
+            return (users >= most[rows[part]]) | ~meets(users, rows[part])
+
+        answer[rows] = least_count(fewer, np.zeros(rows.size), np.maximum(most[rows] / 2.0, 1.0)) - 1.0
+    return answer
 
 
 def user_bands(table: Table, workers: Column, *, model: ModelName, edges: Edges) -> tuple[UserBand, ...]:

@@ -81,8 +81,9 @@ def least_workers(table: Table, arrival_rate: Column) -> Column:
         return kept(np.minimum(c, most[rows]), rows) | (c >= most[rows])
 
     load = np.where(elsewhere, np.nan, arrival_rate * service)
-    below = np.maximum(np.floor(load) - 1.0, 0.0)
-    least = least_count(meets, below, np.sqrt(np.nan_to_num(load, nan=0.0)) + 2.0)
+    # fewer workers than the load would keep busier than allowed cannot do, however they wait
+    below = np.maximum(np.ceil(load / busiest) - 1.0, 0.0)
+    least = least_count(meets, below, np.ones(load.shape))
     least = np.where(least >= most, np.inf, least)
     # where workers share cores the quantile may fall and rise again, and doubling can step over those that meet
     for row in np.flatnonzero(np.isinf(least) & np.isfinite(below) & np.isfinite(target)):
