@@ -1,0 +1,181 @@
+"""The whole decision over columns: limits, the pool's settings, what users do to it, and its bands.
+
+One row and a million rows run through here, so ``recommend`` and ``recommend_many`` cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capacity.outcome import NEEDED, predict, users_in_bands
+from capacity.policies import (
+    backlog,
+    cpu,
+    database,
+    demand,
+    memory,
+    process_manager,
+    process_max,
+    recycling,
+    timeouts,
+)
+from capacity.policies.verdict import Edges
+from capacity.pool import MOST_PROCESSES
+from capacity.queueing.shared_pool import inner_throughput
+from capacity.results import LimitName
+from capacity.table import Column, Table, take
+
+__all__ = ["CEILINGS", "LIMITS", "Decision", "Outlook", "decide", "outlook", "settings_of", "users_beside"]
+
+# In this order a ceiling wins a tie, and every ceiling wins it over demand.
+CEILINGS: Final = {"memory": memory, "cpu": cpu, "database": database, "process_max": process_max}
+LIMITS: Final[tuple[LimitName, ...]] = get_args(LimitName)
+
+USERS: Final = (50, 80, 100, 150, 200)
+"""The case study's numbers of users, of which 150 are the expected ones."""
+_EXPECTED: Final = USERS.index(150)
+
+Decision: TypeAlias = dict[str, Column]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What users do to one pool a row.
+
+    ``users`` and ``arrival_rate`` have a row for each of the five numbers of users and a column a pool, as have the
+    columns of ``predicted``; ``bands`` has a row a verdict. NaN: nothing to predict, or no such band.
+    """
+
+    users: NDArray[np.float64]
+    arrival_rate: NDArray[np.float64]
+    predicted: dict[str, NDArray[np.float64]]
+    bands: NDArray[np.float64]
+
+
+@np.errstate(all="ignore")
+def decide(table: Table) -> Decision:
+    """Decide for every row: ceilings, demand, the binding limit and the sizes that follow.
+
+    Parameters
+    ----------
+    table : Table
+        Columns as ``table_of`` makes them, of any number of rows.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``memory cpu database process_max demand`` (workers, inf: does not limit), ``needed``, ``wanted``,
+        ``arrival_rate``, ``max_children``, ``binding`` (index into ``LIMITS``), ``feasible``, ``shortfall`` (inf: no
+        number would do), the spares, ``listen_backlog``, ``full_rate``, ``worst_case_memory``,
+        ``more_workers_help`` (NaN: not known).
+    """
+    rate = demand.expected_rate(table)
+    ceilings = {name: policy.limit(table) for name, policy in CEILINGS.items()}
+    needed = demand.least_workers(table, rate, ceilings["cpu"])
+    wanted = demand.least_workers(table, rate * table["policy.headroom"], ceilings["cpu"])
+    asked = np.where(np.isnan(wanted), np.inf, wanted)
+    stack = np.stack([*ceilings.values(), asked])
+    # argmin takes the first of equals, so on a tie the ceiling binds
+    binding = np.argmin(stack, axis=0)
+    cap = np.minimum(np.min(stack[:-1], axis=0), MOST_PROCESSES)
+    # FPM wants at least one worker, and Linux sets an end to them
+    max_children = np.clip(np.min(stack, axis=0), 1.0, MOST_PROCESSES)
+    full_rate = inner_throughput(
+        max_children, table["host.cpus"], demand.known_work(table), table["workload.service_time"]
+    )
+    start, least, most = process_manager.proportional(max_children)
+    at_least = np.where(np.isnan(needed), 1.0, needed)  # without a load, FPM still wants one worker
+    decision = {
+        **ceilings,
+        "demand": wanted,
+        "needed": needed,
+        "wanted": wanted,
+        "arrival_rate": rate,
+        "max_children": max_children,
+        "binding": binding.astype(np.float64),
+        "feasible": (at_least <= cap).astype(np.float64),
+        "shortfall": np.maximum(at_least - cap, 0.0),
+        "cap": cap,
+        "start_servers": start,
+        "min_spare_servers": least,
+        "max_spare_servers": most,
+        "full_rate": full_rate,
+        "listen_backlog": backlog.waiting_places(table, full_rate),
+        "terminate_after": timeouts.terminate_after(table),
+        "worst_case_memory": memory.worst_case(table, max_children),
+        "load": np.nan_to_num(rate * table["workload.service_time"], nan=1.0),
+    }
+    return decision | {"more_workers_help": _more_workers_help(table, decision)}
+
+
+def _more_workers_help(table: Table, decision: Decision) -> Column:
+    """1 where more workers would serve more users, 0 where not, NaN where that cannot be known."""
+    most = table["host.cpus"] / table["workload.cpu_time"]  # inf without CPU time, NaN where it is unknown
+    full = decision["arrival_rate"] / most > table["objective.max_utilization"]
+    full |= np.isfinite(most) & ((decision["binding"] == LIMITS.index("cpu")) | (decision["full_rate"] >= cpu.KNEE * most))
+    useless = full | np.isinf(decision["needed"]) | (decision["binding"] == LIMITS.index("demand"))
+    return np.where(useless, 0.0, np.where(np.isnan(most), np.nan, 1.0))
+
+
+@np.errstate(all="ignore")
+def settings_of(table: Table, decision: Decision) -> dict[str, Column]:
+    """Settings of the recommended pool, in FPM's names; NaN: not set. ``pm`` and ``preferred`` index ``MANAGERS``.
+
+    The table has, besides the columns of ``decide``, ``policy.process_manager`` (1: auto) and today's ``pool.pm`` and
+    ``pool.max_requests`` (NaN: not known).
+    """
+    preferred = process_manager.preferred(table, decision["load"], decision["worst_case_memory"])
+    today = table["pool.pm"]
+    kept = np.where(np.isnan(today), float(process_manager.MANAGERS.index(process_manager.SHIPPED)), today)
+    pm = np.where(table["policy.process_manager"] == 1, preferred, kept)
+    dynamic = pm == process_manager.MANAGERS.index("dynamic")
+    per_worker = decision["full_rate"] / decision["max_children"]
+    recycled = np.nan_to_num(table["pool.max_requests"], nan=0.0)
+    return {
+        "pm": pm,
+        "preferred": preferred,
+        "max_children": decision["max_children"],
+        **{
+            name: np.where(dynamic, decision[name], np.nan)
+            for name in ("start_servers", "min_spare_servers", "max_spare_servers")
+        },
+        "max_requests": recycling.max_requests(recycled, per_worker),
+        "listen_backlog": decision["listen_backlog"],
+        "request_terminate_timeout": decision["terminate_after"],
+    }
+
+
+def users_beside(expected: Column) -> NDArray[np.float64]:
+    """The case study's 50, 80, 100, 150, 200 users in proportion to the expected ones, a row each."""
+    return np.maximum(np.rint(np.array(USERS, dtype=np.float64)[:, None] * expected / USERS[_EXPECTED]), 1.0)
+
+
+@np.errstate(all="ignore")
+def outlook(table: Table, workers: Column, rate: Column, edges: Edges) -> Outlook:
+    """Predict five numbers of users in proportion to the expected ones, and the bands, with the open model.
+
+    Without a think time there are no users: then only the bare rate is predicted, in the expected users' row.
+    """
+    think = table["workload.think_time"]
+    by_rate = np.maximum(np.rint(rate / demand.rate_of(table, np.ones(think.shape))), 1.0)
+    expected = np.where(np.isnan(table["workload.users"]), by_rate, table["workload.users"])
+    users = users_beside(np.where(np.isnan(expected), float(USERS[_EXPECTED]), expected))
+    users[:, np.isnan(think)] = np.nan
+    rates = demand.rate_of(table, users)
+    rates[_EXPECTED] = np.where(np.isnan(think), rate, rates[_EXPECTED])
+    stacked = {name: np.tile(table[name], len(USERS)) for name in NEEDED}
+    columns = predict(stacked, np.tile(workers, len(USERS)), rates.ravel(), model="open", edges=edges)
+    columns["severity"] = np.where(np.isnan(rates.ravel()), np.nan, columns["severity"])
+    predicted = {name: column.reshape(users.shape) for name, column in columns.items()}
+    bands = np.full((3, think.size), np.nan)
+    rows = np.flatnonzero(np.isfinite(think))
+    if rows.size == think.size:
+        bands = users_in_bands(table, workers, model="open", edges=edges)
+    elif rows.size:
+        part = take({name: table[name] for name in NEEDED}, rows)
+        bands[:, rows] = users_in_bands(part, workers[rows], model="open", edges=edges)
+    return Outlook(users=users, arrival_rate=rates, predicted=predicted, bands=bands)
