@@ -5,6 +5,7 @@ One row and a million rows run through here, so ``recommend`` and ``recommend_ma
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias, get_args
 
@@ -23,13 +24,25 @@ from capacity.policies import (
     recycling,
     timeouts,
 )
-from capacity.policies.verdict import Edges
+from capacity.policies.verdict import VERDICTS, Edges
 from capacity.pool import MOST_PROCESSES
 from capacity.queueing.shared_pool import inner_throughput
 from capacity.results import LimitName
+from capacity.sheet import Kind
 from capacity.table import Column, Table, take
 
-__all__ = ["CEILINGS", "LIMITS", "Decision", "Outlook", "decide", "outlook", "settings_of", "users_beside"]
+__all__ = [
+    "CEILINGS",
+    "LIMITS",
+    "Decision",
+    "Outlook",
+    "columns_of",
+    "decide",
+    "kinds",
+    "outlook",
+    "settings_of",
+    "users_beside",
+]
 
 # In this order a ceiling wins a tie, and every ceiling wins it over demand.
 CEILINGS: Final = {"memory": memory, "cpu": cpu, "database": database, "process_max": process_max}
@@ -38,6 +51,18 @@ LIMITS: Final[tuple[LimitName, ...]] = get_args(LimitName)
 USERS: Final = (50, 80, 100, 150, 200)
 """The case study's numbers of users, of which 150 are the expected ones."""
 _EXPECTED: Final = USERS.index(150)
+
+_SETTINGS: Final = (
+    "max_children",
+    "start_servers",
+    "min_spare_servers",
+    "max_spare_servers",
+    "max_requests",
+    "listen_backlog",
+    "request_terminate_timeout",
+)
+_SPARES: Final = _SETTINGS[1:4]
+_PREDICTED: Final = ("utilization", "response_time", "response_time_p95")
 
 Decision: TypeAlias = dict[str, Column]
 
@@ -141,7 +166,7 @@ def settings_of(table: Table, decision: Decision) -> dict[str, Column]:
         "max_children": decision["max_children"],
         **{
             name: np.where(dynamic, decision[name], np.nan)
-            for name in ("start_servers", "min_spare_servers", "max_spare_servers")
+            for name in _SPARES
         },
         "max_requests": recycling.max_requests(recycled, per_worker),
         "listen_backlog": decision["listen_backlog"],
@@ -179,3 +204,53 @@ def outlook(table: Table, workers: Column, rate: Column, edges: Edges) -> Outloo
         part = take({name: table[name] for name in NEEDED}, rows)
         bands[:, rows] = users_in_bands(part, workers[rows], model="open", edges=edges)
     return Outlook(users=users, arrival_rate=rates, predicted=predicted, bands=bands)
+
+
+def kinds(*, with_pool: bool) -> dict[str, Kind]:
+    """What each column of a decided table holds, in their order; ``with_pool`` adds what today's pools can take."""
+    whole, number = np.int64, np.float64
+    decided: dict[str, Kind] = {"feasible": np.bool_, "binding": LIMITS, "pm": process_manager.MANAGERS}
+    decided |= {name: number if name in _SPARES else whole for name in _SETTINGS}
+    decided |= {name: number for name in ("arrival_rate", "needed", "wanted", "shortfall", "more_workers_help")}
+    decided |= {"worst_case_memory": whole} | {f"limit.{name}": number for name in LIMITS}
+    for prefix in ("", "current_") if with_pool else ("",):
+        for place in range(1, len(USERS) + 1):
+            name = f"{prefix}prediction_{place}"
+            decided |= {f"{name}.users": number, f"{name}.verdict": VERDICTS}
+            decided |= {f"{name}.{quantity}": number for quantity in _PREDICTED}
+        decided |= {f"{prefix}band.{verdict}": number for verdict in VERDICTS[:-1]}
+    return decided
+
+
+def columns_of(table: Table, edges: Edges, *, with_pool: bool) -> Iterator[tuple[str, Column]]:
+    """Every column that ``kinds`` names, decided from a table with every column of ``columns.fields``."""
+    decision = decide(table)
+    settings = settings_of(table, decision)
+    yield from ((name, settings[name]) for name in ("pm", *_SETTINGS))
+    names = ("feasible", "binding", "arrival_rate", "needed", "wanted", "shortfall", "more_workers_help")
+    yield from ((name, decision[name]) for name in (*names, "worst_case_memory"))
+    yield from ((f"limit.{name}", decision[name]) for name in LIMITS)
+    seen = outlook(table, decision["max_children"], decision["arrival_rate"], edges)
+    yield from _columns_seen(seen, "", slice(None), decision["load"].size)
+    if with_pool:
+        known = np.flatnonzero(np.isfinite(table["pool.max_children"]))
+        part = take(table, known)
+        seen = outlook(part, part["pool.max_children"], decision["arrival_rate"][known], edges)
+        yield from _columns_seen(seen, "current_", known, decision["load"].size)
+
+
+def _columns_seen(
+    seen: Outlook, prefix: str, rows: slice | NDArray[np.intp], size: int
+) -> Iterator[tuple[str, Column]]:
+    def spread(column: Column) -> Column:
+        whole = np.full(size, np.nan)
+        whole[rows] = column
+        return whole
+
+    predicted = {"users": seen.users, "verdict": seen.predicted["severity"]}
+    predicted |= {name: seen.predicted[name] for name in _PREDICTED}
+    for name, columns in predicted.items():
+        for place, column in enumerate(columns, start=1):
+            yield f"{prefix}prediction_{place}.{name}", spread(column)
+    for verdict, column in zip(VERDICTS[:-1], seen.bands, strict=True):
+        yield f"{prefix}band.{verdict}", spread(column)

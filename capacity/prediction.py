@@ -26,6 +26,8 @@ __all__ = [
     "prediction_at",
     "prediction_cautions",
     "predictions_of",
+    "require",
+    "require_edges",
     "stated_assumptions",
     "user_bands",
     "workload_cautions",
@@ -106,6 +108,11 @@ def require(scenario: Scenario, edges: Edges | None) -> None:
     if not isinstance(scenario, Scenario):
         hint = "Scenario.from_toml(path) reads a file"
         raise InvalidInput([Problem("scenario", "must be a Scenario", shown(scenario), hint)])
+    require_edges(edges)
+
+
+def require_edges(edges: Edges | None) -> None:
+    """Refuse what are no edges."""
     if edges is not None and not isinstance(edges, Edges):
         raise InvalidInput([Problem("edges", "must be Edges", shown(edges))])
 

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from capacity.advice import cautions, more_workers, next_steps
-from capacity.columns import row_of
-from capacity.decision import CEILINGS, LIMITS, Decision, Outlook, decide, outlook, settings_of, users_beside
+from capacity.columns import read_table, row_of
+from capacity.decision import (
+    CEILINGS,
+    LIMITS,
+    Decision,
+    Outlook,
+    columns_of,
+    decide,
+    kinds,
+    outlook,
+    settings_of,
+    users_beside,
+)
 from capacity.policies import backlog, demand, process_manager, recycling, rules_of_thumb, timeouts
 from capacity.policies.verdict import Edges
 from capacity.pool import PoolSettings
@@ -18,6 +30,7 @@ from capacity.prediction import (
     prediction_at,
     prediction_cautions,
     require,
+    require_edges,
     stated_assumptions,
     workload_cautions,
 )
@@ -25,7 +38,9 @@ from capacity.results import Choice, Limit, Prediction, Recommendation, UserBand
 from capacity.scenario import Scenario, value_of
 from capacity.table import Table, repeat
 
-__all__ = ["decide", "recommend", "users_around"]
+__all__ = ["decide", "recommend", "recommend_many", "users_around"]
+
+_BLOCK = 1024  # rows whose columns, and some thirty more that are made of them, stay in a core's cache
 
 def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendation:
     """Recommend a pool for a scenario, with the reason beside every number.
@@ -84,6 +99,57 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendati
         assumptions=stated_assumptions(scenario),
         rules_of_thumb=rules_of_thumb.all_rules(scenario),
     )
+
+
+def recommend_many(table: Any, *, edges: Edges | None = None) -> Any:
+    """Recommend a pool for every row of a table of scenarios: `recommend`, for a whole fleet at once.
+
+    Parameters
+    ----------
+    table : mapping of str to array_like, structured ndarray or pandas.DataFrame
+        A column a field of `Scenario`: ``host.ram``, ``worker.memory``, ``workload.service_time``,
+        ``policy.headroom``, ``pool.max_children`` ...; numbers in SI. A scalar in a mapping stands for every row. A
+        column that is missing, and a value that is None or NaN, is not known: the models' defaults apply.
+    edges : Edges, optional
+        The edges between verdicts.
+
+    Returns
+    -------
+    dict of str to ndarray, structured ndarray or pandas.DataFrame
+        A row a scenario, of the same kind as `table`. What has no value is NaN or empty text; inf in a count of
+        workers says that no number would do, in a limit that it does not limit, in a time that it is endless.
+
+    Raises
+    ------
+    InvalidInput
+        A column is unknown or missing, or a row breaks a rule of `Scenario`: the first such row is named, counted
+        from 0. A row whose objective cannot be met is a result.
+
+    Notes
+    -----
+    Rows are worked on in blocks, so that beside the result only a bounded amount of memory is taken.
+
+    Examples
+    --------
+    >>> fleet = {
+    ...     "host.ram": [4 * 2**30, 16 * 2**30], "host.reserved": 1.5 * 2**30, "host.cpus": 4,
+    ...     "worker.memory": 64 * 2**20, "workload.service_time": 0.25, "workload.think_time": 1.0,
+    ...     "workload.users": [150, 600],
+    ... }
+    >>> result = recommend_many(fleet)
+    >>> result["max_children"].tolist(), result["binding"].tolist(), result["band.comfortable"].tolist()
+    ([40, 188], ['memory', 'demand'], [90.0, 423.0])
+    """
+    require_edges(edges)
+    given = read_table(table)
+    given.check(_BLOCK)
+    with_pool = any(name.startswith("pool.") for name in given.columns)
+    draft = given.sheet.draft(kinds(with_pool=with_pool), given.rows)
+    for start in range(0, given.rows, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        for name, column in columns_of(given.block(part), Edges() if edges is None else edges, with_pool=with_pool):
+            draft.write(part, name, column)
+    return draft.finish()
 
 
 def _settings(
