@@ -5,13 +5,16 @@ Everything here takes and gives columns, so that one pool and a million run the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
+
 import numpy as np
 from numpy.typing import NDArray
 
 from capacity.policies import database, demand
 from capacity.policies.demand import rate_of
 from capacity.policies.verdict import Edges, severity
-from capacity.queueing.search import Rows, largest_count, least_count
+from capacity.queueing.search import Rows, largest_count
 from capacity.queueing.shared_pool import Pool, finite_pool, response_quantile
 from capacity.results import ModelName
 from capacity.table import ROUNDING, Column, Table, take
@@ -127,41 +130,85 @@ def largest_users(
 
     inf where that is more than can be counted (2^52).
     """
-    part_of = {name: table[name] for name in NEEDED}
+    columns = {name: table[name] for name in NEEDED}
     level = np.broadcast_to(np.asarray(level, dtype=np.intp), workers.shape)
-    utilization, slowdown = (np.array(edge)[level] for edge in (edges.utilization, edges.slowdown))
     # a missed objective is at least "watch", so from there on it does not matter
-    part_of["objective.response_time"] = np.where(level < 2, part_of["objective.response_time"], np.nan)
-    most_busy, slowest = utilization * (1.0 + ROUNDING), slowdown * (1.0 + ROUNDING)
+    columns["objective.response_time"] = np.where(level < 2, columns["objective.response_time"], np.nan)
+    utilization, slowdown = (np.array(edge)[level] * (1.0 + ROUNDING) for edge in (edges.utilization, edges.slowdown))
 
-    def meets(users: Column, rows: Rows) -> NDArray[np.bool_]:
-        part, servers = take(part_of, rows), workers[rows]
+    def tried(users: Column, rows: Rows) -> tuple[NDArray[np.bool_], Column]:
+        """Whether the level is kept, and by how much it is not on the scale of logarithms."""
+        part, servers = take(columns, rows), workers[rows]
         pool = solve(part, servers, rate_of(part, users) if model == "open" else users, model)
         measures = _measures(part, servers, pool)
-        met = (_busiest(measures) <= most_busy[rows]) & (measures["slowdown"] <= slowest[rows])
-        return met & demand.response_kept(part, pool)
+        late = demand.response_late(part, pool)
+        kept = (_busiest(measures) <= utilization[rows]) & (measures["slowdown"] <= slowdown[rows])
+        excess = np.fmax(np.log(measures["slowdown"] / slowdown[rows]), late - np.log1p(-part["objective.percentile"]))
+        return kept & demand.kept_by(part, late), excess
 
-    each = rate_of(table, np.ones(workers.shape))
-    service = table["workload.service_time"]
+    each = rate_of(columns, np.ones(workers.shape))
+    service = columns["workload.service_time"]
     if model == "finite":
-        return largest_count(meets, np.maximum(utilization * workers / (service * each), 1.0))
+        start = np.maximum(utilization * workers / (service * each), 1.0)
+        return largest_count(lambda users, rows: tried(users, rows)[0], start)
     # Of a stream, workers, cores and connections are at least as busy as the load says, so more users than that
     # cannot do; the slack is for the rounding of this division.
     busiest = np.fmax(
-        np.fmax(service / workers, table["workload.cpu_time"] / table["host.cpus"]),
-        database.busy_share(table, np.ones(workers.shape)),
+        np.fmax(service / workers, columns["workload.cpu_time"] / columns["host.cpus"]),
+        database.busy_share(columns, np.ones(workers.shape)),
     )
-    most = np.floor(most_busy * (1.0 + ROUNDING) / (busiest * each))
+    most = np.minimum(np.floor(utilization * (1.0 + ROUNDING) / (busiest * each)), _LARGEST_COUNT)
     answer = np.where(most < _LARGEST_COUNT, most, np.where(np.isnan(most), np.nan, np.inf))
     rows = np.flatnonzero(most >= 1)
-    rows = rows[~meets(most[rows], rows)]
-    if rows.size:  # where waiting, or the objective, is what ends it
-
-        def fewer(users: Column, part: Rows) -> NDArray[np.bool_]:
-            return (users >= most[rows[part]]) | ~meets(users, rows[part])
-
-        answer[rows] = least_count(fewer, np.zeros(rows.size), np.maximum(most[rows] / 2.0, 1.0)) - 1.0
+    kept, excess = tried(most[rows], rows)
+    rows = rows[~kept]
+    # without users nothing is late but what takes longer by itself
+    unloaded = -columns["objective.response_time"] / service - np.log1p(-columns["objective.percentile"])
+    answer[rows] = _fewer(
+        lambda users, part: tried(users, rows[part]), most[rows], excess[~kept], unloaded[rows], workers[rows]
+    )
     return answer
+
+
+def _fewer(
+    tried: Callable[[Column, Rows], tuple[NDArray[np.bool_], Column]],
+    high: Column,
+    above: Column,
+    unloaded: Column,
+    workers: Column,
+) -> Column:
+    """Most users below ``high`` that are kept, where waiting or the objective ends it before utilization does.
+
+    False position (Illinois): the logarithm of the share of late answers is nearly a straight line over the users,
+    that of the slowdown over their logarithm, where it rises at least like users^workers. ``above`` is the excess
+    at ``high``, ``unloaded`` that of late answers without users (NaN: no objective). Every fourth step halves the
+    bracket, so that it ends in any case.
+    """
+    answer, rows = np.zeros(high.shape), np.arange(high.size)
+    low, side = np.zeros(high.shape), np.zeros(high.shape)
+    linear = np.isfinite(unloaded)
+    below = np.where(linear, unloaded, -np.inf)
+    for step in count():
+        going = high - low > 1.0
+        answer[rows[~going]] = low[~going]
+        rows, low, high, below, above, side, linear, workers = (
+            column[going] for column in (rows, low, high, below, above, side, linear, workers)
+        )
+        if not rows.size:
+            return answer
+        middle = (low + high) / 2.0
+        share = above / (above - below)
+        guess = np.where(low > 0, high * (low / high) ** share, high * np.exp(-above / workers))
+        guess = np.where(linear, high - (high - low) * share, guess)
+        guess = middle if step % 4 == 3 else np.where(guess > 0, guess, middle)
+        guess = np.clip(np.floor(guess), low + 1.0, high - 1.0)
+        kept, excess = tried(guess, rows)
+        # an end that stays twice weighs half, or it would stay for good
+        above = np.where(kept, np.where(side > 0, above / 2.0, above), excess)
+        below = np.where(kept, excess, np.where(side < 0, below / 2.0, below))
+        low, high = np.where(kept, guess, low), np.where(kept, high, guess)
+        side = np.where(kept, 1.0, -1.0)
+    raise AssertionError  # unreachable: count() does not end
 
 
 def users_in_bands(table: Table, workers: Column, *, model: ModelName, edges: Edges) -> NDArray[np.float64]:

@@ -50,13 +50,23 @@ def expected_rate(table: Table) -> Column:
 
 def response_kept(table: Table, pool: Pool) -> NDArray[np.bool_]:
     """Whether solved pools keep the response-time objective; True where none is set."""
-    target, percentile = table["objective.response_time"], table["objective.percentile"]
-    kept = np.ones(target.shape, dtype=bool)
+    return kept_by(table, response_late(table, pool))
+
+
+def response_late(table: Table, pool: Pool) -> Column:
+    """Logarithm of the share of answers that are later than the objective allows; NaN where none is set."""
+    target = table["objective.response_time"]
+    late = np.full(target.shape, np.nan)
     rows = np.flatnonzero(np.isfinite(target))
     if rows.size:
-        tail = response_tail(target[rows], {name: column[rows] for name, column in pool.items()})
-        kept[rows] = np.log(tail) <= np.log1p(-percentile[rows]) + ROUNDING
-    return kept
+        late[rows] = np.log(response_tail(target[rows], {name: column[rows] for name, column in pool.items()}))
+    return late
+
+
+def kept_by(table: Table, late: Column) -> NDArray[np.bool_]:
+    """Whether ``response_late`` is as little as the objective's percentile wants."""
+    allowed = np.log1p(-table["objective.percentile"]) + ROUNDING
+    return np.where(np.isfinite(table["objective.response_time"]), late <= allowed, True)
 
 
 def known_work(table: Table) -> Column:
