@@ -164,8 +164,9 @@ def largest_users(
     rows = rows[~kept]
     # without users nothing is late but what takes longer by itself
     unloaded = -columns["objective.response_time"] / service - np.log1p(-columns["objective.percentile"])
+    slope = np.where(columns["workload.cpu_time"] > 0, np.minimum(workers, columns["host.cpus"]), workers)
     answer[rows] = _fewer(
-        lambda users, part: tried(users, rows[part]), most[rows], excess[~kept], unloaded[rows], workers[rows]
+        lambda users, part: tried(users, rows[part]), most[rows], excess[~kept], unloaded[rows], slope[rows]
     )
     return answer
 
@@ -175,13 +176,13 @@ def _fewer(
     high: Column,
     above: Column,
     unloaded: Column,
-    workers: Column,
+    slope: Column,
 ) -> Column:
     """Most users below ``high`` that are kept, where waiting or the objective ends it before utilization does.
 
     False position (Illinois): the logarithm of the share of late answers is nearly a straight line over the users,
-    that of the slowdown over their logarithm, where it rises at least like users^workers. ``above`` is the excess
-    at ``high``, ``unloaded`` that of late answers without users (NaN: no objective). Every fourth step halves the
+    that of the slowdown over their logarithm, where it rises about like users^workers, or users^cores (``slope``).
+    ``above`` is the excess at ``high``, ``unloaded`` that of late answers without users (NaN: no objective). Every fourth step halves the
     bracket, so that it ends in any case.
     """
     answer, rows = np.zeros(high.shape), np.arange(high.size)
@@ -191,14 +192,14 @@ def _fewer(
     for step in count():
         going = high - low > 1.0
         answer[rows[~going]] = low[~going]
-        rows, low, high, below, above, side, linear, workers = (
-            column[going] for column in (rows, low, high, below, above, side, linear, workers)
+        rows, low, high, below, above, side, linear, slope = (
+            column[going] for column in (rows, low, high, below, above, side, linear, slope)
         )
         if not rows.size:
             return answer
         middle = (low + high) / 2.0
         share = above / (above - below)
-        guess = np.where(low > 0, high * (low / high) ** share, high * np.exp(-above / workers))
+        guess = np.where(low > 0, high * (low / high) ** share, high * np.exp(-above / slope))
         guess = np.where(linear, high - (high - low) * share, guess)
         guess = middle if step % 4 == 3 else np.where(guess > 0, guess, middle)
         guess = np.clip(np.floor(guess), low + 1.0, high - 1.0)
