@@ -79,11 +79,14 @@ def read_sheet(table: object) -> Sheet:
 
 
 def as_array(values: Any) -> NDArray[Any] | None:
-    """An array of any shape from whatever a column may be, what is masked or missing as NaN or None; None for a ragged one."""
+    """An array from whatever a column may be, with NaN or None for what is masked or missing; None where it is ragged."""
     if isinstance(values, np.ma.MaskedArray):
         if values.dtype.kind == "f":
             return np.asarray(values.filled(np.nan))
-        return np.asarray(values.astype(object).filled(None) if np.ma.is_masked(values) else values.data)
+        plain = np.array(values.data, dtype=object if np.ma.is_masked(values) else None)
+        if np.ma.is_masked(values):
+            plain[np.ma.getmaskarray(values)] = None
+        return plain
     if hasattr(values, "to_numpy") and hasattr(values, "isna"):  # a Series of whatever type
         if values.dtype.kind == "f":
             return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
