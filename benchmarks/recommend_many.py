@@ -4,9 +4,8 @@
     python benchmarks/recommend_many.py 100000       # fewer
 
 Seconds of one core (CPU time of this process), the best of three. Hosts of 1 to 64 GiB whose load is 2 to 120 % of what
-fits into them; a fifth of the time of the forecasts, least servers and bands goes into the 95 % response times. Printed
-beside it, in the same run: one Erlang C evaluation of the library a host, and of the textbook form, so that the ratios
-can be compared between machines.
+fits into them. Printed beside it, in the same run: one Erlang C evaluation of the library a host, and of the textbook
+form, so that ratios can be compared between machines.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from capacity import Scenario, recommend, recommend_many
 from capacity.queueing import erlang_c
 
 GIB, MIB = 2.0**30, 2.0**20
-SHARED = 2000  # hosts with CPU time: a hundred times the work each
+SHARED = 2000  # hosts with CPU time, each of which is much more work
 
 
 def fleet(hosts: int, *, cpu_time: bool = False, response_time: bool = False) -> dict[str, object]:
@@ -48,7 +47,7 @@ def fleet(hosts: int, *, cpu_time: bool = False, response_time: bool = False) ->
     if cpu_time:
         table["workload.cpu_time"] = service * chance.uniform(0.02, 0.9, hosts)
     if response_time:
-        table["objective.response_time"] = service * spread(3, 10)
+        table["objective.response_time"] = service * spread(3.5, 12)
     return table
 
 

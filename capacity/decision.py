@@ -26,10 +26,9 @@ from capacity.policies import (
 )
 from capacity.policies.verdict import VERDICTS, Edges
 from capacity.pool import MOST_PROCESSES
-from capacity.queueing.shared_pool import inner_throughput
 from capacity.results import LimitName
 from capacity.sheet import Kind
-from capacity.table import Column, Table, take
+from capacity.table import Column, Table, stacked, take
 
 __all__ = [
     "CEILINGS",
@@ -108,10 +107,8 @@ def decide(table: Table) -> Decision:
     binding = np.argmin(stack, axis=0)
     cap = np.minimum(np.min(stack[:-1], axis=0), MOST_PROCESSES)
     # FPM wants at least one worker, and Linux sets an end to them
-    max_children = np.clip(np.min(stack, axis=0), 1.0, MOST_PROCESSES)
-    full_rate = inner_throughput(
-        max_children, table["host.cpus"], demand.known_work(table), table["workload.service_time"]
-    )
+    max_children = np.maximum(np.minimum(cap, asked), 1.0)
+    full_rate = cpu.full_rate(table, max_children)
     start, least, most = process_manager.proportional(max_children)
     at_least = np.where(np.isnan(needed), 1.0, needed)  # without a load, FPM still wants one worker
     decision = {
@@ -132,7 +129,7 @@ def decide(table: Table) -> Decision:
         "listen_backlog": backlog.waiting_places(table, full_rate),
         "terminate_after": timeouts.terminate_after(table),
         "worst_case_memory": memory.worst_case(table, max_children),
-        "load": np.nan_to_num(rate * table["workload.service_time"], nan=1.0),
+        "load": np.where(np.isnan(rate), 1.0, rate * table["workload.service_time"]),
     }
     return decision | {"more_workers_help": _more_workers_help(table, decision)}
 
@@ -141,7 +138,9 @@ def _more_workers_help(table: Table, decision: Decision) -> Column:
     """1 where more workers would serve more users, 0 where not, NaN where that cannot be known."""
     most = table["host.cpus"] / table["workload.cpu_time"]  # inf without CPU time, NaN where it is unknown
     full = decision["arrival_rate"] / most > table["objective.max_utilization"]
-    full |= np.isfinite(most) & ((decision["binding"] == LIMITS.index("cpu")) | (decision["full_rate"] >= cpu.KNEE * most))
+    full |= np.isfinite(most) & (
+        (decision["binding"] == LIMITS.index("cpu")) | (decision["full_rate"] >= cpu.KNEE * most)
+    )
     useless = full | np.isinf(decision["needed"]) | (decision["binding"] == LIMITS.index("demand"))
     return np.where(useless, 0.0, np.where(np.isnan(most), np.nan, 1.0))
 
@@ -159,15 +158,12 @@ def settings_of(table: Table, decision: Decision) -> dict[str, Column]:
     pm = np.where(table["policy.process_manager"] == 1, preferred, kept)
     dynamic = pm == process_manager.MANAGERS.index("dynamic")
     per_worker = decision["full_rate"] / decision["max_children"]
-    recycled = np.nan_to_num(table["pool.max_requests"], nan=0.0)
+    recycled = np.where(np.isnan(table["pool.max_requests"]), 0.0, table["pool.max_requests"])
     return {
         "pm": pm,
         "preferred": preferred,
         "max_children": decision["max_children"],
-        **{
-            name: np.where(dynamic, decision[name], np.nan)
-            for name in _SPARES
-        },
+        **{name: np.where(dynamic, decision[name], np.nan) for name in _SPARES},
         "max_requests": recycling.max_requests(recycled, per_worker),
         "listen_backlog": decision["listen_backlog"],
         "request_terminate_timeout": decision["terminate_after"],
@@ -192,17 +188,17 @@ def outlook(table: Table, workers: Column, rate: Column, edges: Edges) -> Outloo
     users[:, np.isnan(think)] = np.nan
     rates = demand.rate_of(table, users)
     rates[_EXPECTED] = np.where(np.isnan(think), rate, rates[_EXPECTED])
-    stacked = {name: np.tile(table[name], len(USERS)) for name in NEEDED}
-    columns = predict(stacked, np.tile(workers, len(USERS)), rates.ravel(), model="open", edges=edges)
+    rows = stacked(table, NEEDED, len(USERS))
+    columns = predict(rows, np.concatenate((workers,) * len(USERS)), rates.ravel(), model="open", edges=edges)
     columns["severity"] = np.where(np.isnan(rates.ravel()), np.nan, columns["severity"])
     predicted = {name: column.reshape(users.shape) for name, column in columns.items()}
     bands = np.full((3, think.size), np.nan)
-    rows = np.flatnonzero(np.isfinite(think))
-    if rows.size == think.size:
+    known = np.flatnonzero(np.isfinite(think))
+    if known.size == think.size:
         bands = users_in_bands(table, workers, model="open", edges=edges)
-    elif rows.size:
-        part = take({name: table[name] for name in NEEDED}, rows)
-        bands[:, rows] = users_in_bands(part, workers[rows], model="open", edges=edges)
+    elif known.size:
+        part = take({name: table[name] for name in NEEDED}, known)
+        bands[:, known] = users_in_bands(part, workers[known], model="open", edges=edges)
     return Outlook(users=users, arrival_rate=rates, predicted=predicted, bands=bands)
 
 
@@ -211,7 +207,7 @@ def kinds(*, with_pool: bool) -> dict[str, Kind]:
     whole, number = np.int64, np.float64
     decided: dict[str, Kind] = {"feasible": np.bool_, "binding": LIMITS, "pm": process_manager.MANAGERS}
     decided |= {name: number if name in _SPARES else whole for name in _SETTINGS}
-    decided |= {name: number for name in ("arrival_rate", "needed", "wanted", "shortfall", "more_workers_help")}
+    decided |= dict.fromkeys(("arrival_rate", "needed", "wanted", "shortfall", "more_workers_help"), number)
     decided |= {"worst_case_memory": whole} | {f"limit.{name}": number for name in LIMITS}
     for prefix in ("", "current_") if with_pool else ("",):
         for place in range(1, len(USERS) + 1):

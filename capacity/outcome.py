@@ -17,7 +17,7 @@ from capacity.policies.verdict import Edges, severity
 from capacity.queueing.search import Rows, largest_count
 from capacity.queueing.shared_pool import Pool, finite_pool, response_quantile
 from capacity.results import ModelName
-from capacity.table import ROUNDING, Column, Table, take
+from capacity.table import ROUNDING, Column, Table, stacked, take
 
 __all__ = ["NEEDED", "judge", "largest_users", "predict", "solve", "users_in_bands"]
 
@@ -182,19 +182,20 @@ def _fewer(
 
     False position (Illinois): the logarithm of the share of late answers is nearly a straight line over the users,
     that of the slowdown over their logarithm, where it rises about like users^workers, or users^cores (``slope``).
-    ``above`` is the excess at ``high``, ``unloaded`` that of late answers without users (NaN: no objective). Every fourth step halves the
-    bracket, so that it ends in any case.
+    ``above`` is the excess at ``high``, ``unloaded`` that of late answers without users (NaN: no objective). Every
+    fourth step halves the bracket, so that it ends in any case.
     """
-    answer, rows = np.zeros(high.shape), np.arange(high.size)
-    low, side = np.zeros(high.shape), np.zeros(high.shape)
-    linear = np.isfinite(unloaded)
+    answer = np.zeros(high.shape)
+    low: Column = np.zeros(high.shape)
+    side: Column = np.zeros(high.shape)
+    rows: Rows = np.arange(high.size)
+    linear: NDArray[np.bool_] = np.isfinite(unloaded)
     below = np.where(linear, unloaded, -np.inf)
     for step in count():
         going = high - low > 1.0
         answer[rows[~going]] = low[~going]
-        rows, low, high, below, above, side, linear, slope = (
-            column[going] for column in (rows, low, high, below, above, side, linear, slope)
-        )
+        rows, linear = rows[going], linear[going]
+        low, high, below, above, side, slope = (column[going] for column in (low, high, below, above, side, slope))
         if not rows.size:
             return answer
         middle = (low + high) / 2.0
@@ -215,8 +216,9 @@ def _fewer(
 def users_in_bands(table: Table, workers: Column, *, model: ModelName, edges: Edges) -> NDArray[np.float64]:
     """Largest number of users with each verdict short of overloaded, a row a verdict; NaN where none gets it."""
     levels = np.repeat(np.arange(3), workers.size)
-    stacked = {name: np.tile(table[name], 3) for name in NEEDED}
-    most = largest_users(stacked, np.tile(workers, 3), level=levels, model=model, edges=edges)
+    most = largest_users(
+        stacked(table, NEEDED, 3), np.concatenate((workers,) * 3), level=levels, model=model, edges=edges
+    )
     most = most.reshape(3, workers.size)
     below = np.maximum.accumulate(np.vstack([np.zeros(workers.size), most]), axis=0)[:-1]
     return np.where((below < most) & (most < np.inf), most, np.nan)

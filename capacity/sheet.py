@@ -79,7 +79,7 @@ def read_sheet(table: object) -> Sheet:
 
 
 def as_array(values: Any) -> NDArray[Any] | None:
-    """An array from whatever a column may be, with NaN or None for what is masked or missing; None where it is ragged."""
+    """An array from whatever a column may be, NaN or None for what is masked or missing; None where it is ragged."""
     if isinstance(values, np.ma.MaskedArray):
         if values.dtype.kind == "f":
             return np.asarray(values.filled(np.nan))
@@ -112,16 +112,14 @@ def _draft_records(kinds: Mapping[str, Kind], rows: int) -> Draft:
 
 
 def _draft_frame(pandas: Any, index: Any, kinds: Mapping[str, Kind], rows: int) -> Draft:
-    columns = {
-        name: np.empty(rows, dtype=np.int8 if isinstance(kind, tuple) else kind) for name, kind in kinds.items()
-    }
+    columns = {name: np.empty(rows, dtype=np.int8 if isinstance(kind, tuple) else kind) for name, kind in kinds.items()}
+
+    def made(name: str, kind: Kind) -> Any:
+        if not isinstance(kind, tuple):
+            return columns[name]
+        return pandas.Categorical.from_codes(columns[name], categories=list(kind), ordered=True)
 
     def finish() -> Any:
-        whole = {}
-        for name, kind in kinds.items():
-            column = columns[name]
-            words = isinstance(kind, tuple)
-            whole[name] = pandas.Categorical.from_codes(column, categories=list(kind), ordered=True) if words else column
-        return pandas.DataFrame(whole, index=index, copy=False)
+        return pandas.DataFrame({name: made(name, kind) for name, kind in kinds.items()}, index=index, copy=False)
 
     return Draft(kinds, columns, finish)

@@ -114,7 +114,9 @@ def test_numbers_may_be_of_any_type(dtype):
 
 
 def test_text_carries_its_unit_as_everywhere():
-    result = recommend_many(table(host__ram=["4GiB", "8GiB"], workload__service_time="250ms", workload__users=[150, 400]))
+    result = recommend_many(
+        table(host__ram=["4GiB", "8GiB"], workload__service_time="250ms", workload__users=[150, 400])
+    )
     assert result["max_children"].tolist() == [40, 104]
 
 
@@ -189,7 +191,9 @@ def test_the_size_of_a_block_changes_nothing(monkeypatch, size):
 
 
 def test_a_structured_array_comes_back_as_one():
-    records = np.zeros(3, dtype=[(name, float) for name in CASE_STUDY] + [("pool.pm", "U8"), ("pool.max_children", int)])
+    records = np.zeros(
+        3, dtype=[(name, float) for name in CASE_STUDY] + [("pool.pm", "U8"), ("pool.max_children", int)]
+    )
     for name, value in CASE_STUDY.items():
         records[name] = value
     records["workload.users"] = [100, 150, 200]
@@ -202,7 +206,9 @@ def test_a_structured_array_comes_back_as_one():
 
 
 def test_nothing_that_was_given_is_changed():
-    given = {name: np.array([value, np.nan if name == "workload.users" else value]) for name, value in CASE_STUDY.items()}
+    given = {
+        name: np.array([value, np.nan if name == "workload.users" else value]) for name, value in CASE_STUDY.items()
+    }
     given["policy.headroom"] = np.array([np.nan, 2.0])
     before = {name: column.copy() for name, column in given.items()}
     recommend_many(given)
@@ -220,7 +226,10 @@ def test_nothing_that_was_given_is_changed():
         ({"host__cpus": [True, False]}, "host.cpus in row 0 must be a number; got True"),
         ({"host__ram": "4"}, "host.ram in row 0 wants a number and a unit, such as 64MiB; got '4'"),
         ({"policy__headroom": [1, 0.5]}, "policy.headroom in row 1 must be at least 1; got 0.5"),
-        ({"policy__process_manager": ["auto", "best"]}, "policy.process_manager in row 1 must be 'keep' or 'auto'; got"),
+        (
+            {"policy__process_manager": ["auto", "best"]},
+            "policy.process_manager in row 1 must be 'keep' or 'auto'; got",
+        ),
         ({"workload__arrival_rate": [None, 3.0]}, "workload.arrival_rate in row 1 cannot be given together with users"),
         ({"workload__think_time": [1, np.nan]}, "workload.think_time in row 1 is missing (users make no load"),
         ({"pool__max_children": [None, 3]}, "pool.pm in row 1 is missing"),
@@ -236,7 +245,10 @@ def test_a_row_is_refused_in_the_words_of_a_scenario(changes, text):
 
 def test_every_wrong_field_of_the_first_refused_row_is_named():
     message = refusal(table(host__cpus=[4, 0, -1], worker__memory=[1e6, 0, 1e6]))
-    assert [line.partition(" must")[0] for line in message.splitlines()] == ["host.cpus in row 1", "worker.memory in row 1"]
+    assert [line.partition(" must")[0] for line in message.splitlines()] == [
+        "host.cpus in row 1",
+        "worker.memory in row 1",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +261,10 @@ def test_every_wrong_field_of_the_first_refused_row_is_named():
         ({}, "host.ram is missing (memory of the host, such as 4GiB)"),
         (table(host__ram=[[4e9]]), "host.ram must be one value, or one a row; got shape (1, 1)"),
         (table(host__ram=[[4e9], [1, 2]]), "host.ram must be one value, or one a row; got rows of different lengths"),
-        (table(host__ram=[4e9, 4e9], host__cpus=[1, 2, 3]), "host.ram must have 3 values, as the longest column has; got 2"),
+        (
+            table(host__ram=[4e9, 4e9], host__cpus=[1, 2, 3]),
+            "host.ram must have 3 values, as the longest column has; got 2",
+        ),
         (Scenario.example(), "table must be a mapping of names to columns, a structured array or a pandas DataFrame"),
         (np.zeros(3), "table must be a mapping"),
         (None, "table must be a mapping"),

@@ -1,4 +1,4 @@
-"""A table says of every row what ``recommend`` says of it, bit for bit, and refuses the rows that `Scenario` refuses."""
+"""A table says of every row what ``recommend`` says, to the last bit, and refuses what `Scenario` refuses."""
 
 from __future__ import annotations
 
