@@ -216,7 +216,7 @@ def _broken_rules(
         workers = table["pool.max_children"]
         yield np.any(known, axis=0) & (np.isnan(table["pool.pm"]) | np.isnan(workers))
         least, start, most = (table[name] for name in _SPARES)
-        yield dynamic & (np.isnan(least) | np.isnan(most) | (least > workers) | (most > workers) | (most < least))
+        yield dynamic & (np.isnan(least) | np.isnan(most) | (most > workers) | (most < least))
         yield dynamic & ((start < least) | (start > most))
 
 

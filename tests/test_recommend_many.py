@@ -154,6 +154,14 @@ def test_without_a_load_or_a_think_time_there_is_less_to_say():
     assert np.isnan(result["needed"]).tolist() == [False, True, True]
 
 
+def test_a_rate_is_worth_the_nearest_number_of_users():
+    # a user of the case study sends 0.8 requests a second: 100.5 requests are 125.6 users
+    result = recommend_many(table(workload__users=np.nan, workload__arrival_rate=[100, 100.5, 0.1]))
+    assert result["prediction_4.users"].tolist() == [125, 126, 1]
+    assert result["prediction_1.users"].tolist() == [42, 42, 1]
+    assert result["prediction_5.users"].tolist() == [167, 168, 1]
+
+
 def test_the_pool_of_today_stays_or_goes_as_the_policy_says():
     result = recommend_many(
         table(

@@ -194,25 +194,72 @@ ODD += [2.0**31 - 1, 2.0**22, 2.0**22 + 1, 2.0**53, 2.0**53 + 2, 65536.0, 65537.
 ODD += [True, None, "", "static", "dynamic", "4GiB", "250ms", "250", "12/s", 2**53 + 1, 10**400, 1 + 2j, b"static"]
 
 
-@settings(derandomize=True, deadline=None, max_examples=400, database=None)
-@given(rows(), st.dictionaries(st.sampled_from(sorted(fields())), st.sampled_from(ODD), min_size=1, max_size=3))
-def test_a_table_refuses_a_row_exactly_where_a_scenario_is_refused(row, odd):
-    changed = row | odd
+def beside(name, other):
+    """A field just above, at and just below another one, of which two are whole numbers."""
+    step = 1.0 if name.startswith("host") else 1e-15
+    return [lambda row, by=by: {name: row[other] + by * max(step, step * row[other])} for by in (-1, 0, 1)]
+
+
+def dynamic(children, least, start, most):
+    names = ("max_children", "min_spare_servers", "start_servers", "max_spare_servers")
+    values = {f"pool.{name}": float(value) for name, value in zip(names, (children, least, start, most), strict=True)}
+    return lambda row: values | {"pool.pm": "dynamic"}
+
+
+RELATED = [
+    *beside("workload.cpu_time", "workload.service_time"),
+    *beside("workload.database_time", "workload.service_time"),
+    *beside("host.reserved", "host.ram"),
+    lambda row: {"host.database_connections": 7.0, "host.database_connections_reserved": 7.0},
+    lambda row: {"host.database_connections": 7.0, "host.database_connections_reserved": 6.0},
+    lambda row: {"workload.users": 5.0, "workload.think_time": math.nan},
+    lambda row: {"workload.users": 5.0, "workload.think_time": 1.0, "workload.arrival_rate": 0.0},
+    *(dynamic(10, *chain) for chain in [(2, 2, 2), (2, 1, 5), (2, 6, 5), (6, 6, 5), (11, 11, 11), (2, 2, 11)]),
+    *(dynamic(10, *chain) for chain in [(10, 10, 10), (math.nan, 2, 5), (2, 2, math.nan), (2, math.nan, 5)]),
+]
+
+
+def assert_refused_alike(row, changes):
+    """A table of the row as it was and as it is changed is refused where, and as, the scenario is."""
+    changed = row | changes
     columns = {name: np.array([row.get(name), value], dtype=object) for name, value in changed.items()}
-    expected = []
+    expected, got = [], []
     try:
         scenario_of(changed)
     except InvalidInput as error:
         expected = [f"{p.field} in row 1 {p.rule}" for p in error.problems]
     try:
         read_table(columns).check(100)
-        got = []
     except InvalidInput as error:
         got = [f"{p.field} {p.rule}" for p in error.problems]
-    assert got == expected
+    assert got == expected, changes
 
 
-@settings(derandomize=True, deadline=None, max_examples=400, database=None)
+few = settings(derandomize=True, deadline=None, max_examples=5, database=None)
+
+
+@pytest.mark.parametrize("name", fields())
+@few
+@given(rows())
+def test_a_table_refuses_the_values_that_a_scenario_refuses(name, row):
+    for value in ODD:
+        assert_refused_alike(row, {name: value})
+
+
+@pytest.mark.parametrize("related", RELATED)
+@few
+@given(rows())
+def test_a_table_refuses_the_fields_that_do_not_go_together(related, row):
+    assert_refused_alike(row, related(row))
+
+
+@settings(derandomize=True, deadline=None, max_examples=150, database=None)
+@given(rows(), st.dictionaries(st.sampled_from(sorted(fields())), st.sampled_from(ODD), min_size=2, max_size=4))
+def test_a_table_refuses_a_row_of_several_wrong_fields_in_the_same_words(row, odd):
+    assert_refused_alike(row, odd)
+
+
+@settings(derandomize=True, deadline=None, max_examples=150, database=None)
 @given(rows(), st.dictionaries(st.sampled_from(sorted(fields())), st.sampled_from(ODD[:28]), min_size=1, max_size=2))
 def test_numbers_are_refused_as_numbers_too(row, odd):
     numbers = {name: value for name, value in odd.items() if not isinstance(row.get(name, 0.0), str)}
