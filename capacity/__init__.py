@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from capacity.policies.verdict import Edges
     from capacity.pool import PoolSettings
     from capacity.prediction import forecast
-    from capacity.recommendation import recommend
+    from capacity.recommendation import recommend, recommend_many
     from capacity.results import Forecast, Limit, Prediction, Recommendation, UserBand
     from capacity.scenario import Host, Objective, Scenario, Source, Worker, Workload
 
@@ -41,6 +41,7 @@ _HOME: Final = {
     "Workload": "scenario",
     "forecast": "prediction",
     "recommend": "recommendation",
+    "recommend_many": "recommendation",
 }
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "Workload",
     "forecast",
     "recommend",
+    "recommend_many",
 ]
 
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from capacity.outcome import NEEDED, judge, solve
 from capacity.policies import cpu, demand, process_manager
-from capacity.policies.verdict import Edges
-from capacity.prediction import predictions_of
+from capacity.policies.verdict import VERDICTS, Edges
 from capacity.results import Prediction
 from capacity.scenario import Scenario
-from capacity.table import Table
+from capacity.table import Table, repeat
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
 
 __all__ = ["cautions", "more_workers", "next_steps"]
@@ -20,8 +20,8 @@ __all__ = ["cautions", "more_workers", "next_steps"]
 _SMALL_POOL = 8  # from so many workers above the objective on, slowdown no longer exceeds what utilization shows
 
 
-def more_workers(scenario: Scenario, row: Mapping[str, float], binding: str) -> tuple[bool | None, str]:
-    """Whether more workers would serve more users, and why; None where that cannot be known."""
+def more_workers(scenario: Scenario, row: Mapping[str, float], binding: str) -> str:
+    """Why more workers would serve more users, or would not, or why that cannot be known."""
     workers, rate, full_rate = row["max_children"], row["arrival_rate"], row["full_rate"]
     cpu_time, cores = scenario.workload.cpu_time, scenario.host.cpus
     goal = scenario.objective.max_utilization
@@ -29,32 +29,32 @@ def more_workers(scenario: Scenario, row: Mapping[str, float], binding: str) -> 
         most = cores / cpu_time
         core_load = rate / most
         if core_load > goal:
-            return False, (
+            return (
                 f"no: the expected {format_rate(rate)} keep the {cores:g} cores {format_fraction(core_load)} busy "
                 f"(at most {format_fraction(goal)} is the objective), whatever the number of workers; it takes less "
                 "CPU time a request, fewer requests, or more cores"
             )
         if binding == "cpu" or full_rate >= cpu.KNEE * most:
-            return False, (
+            return (
                 f"no: {workers:.0f} workers already complete {format_rate(full_rate)} of the {format_rate(most)} that "
                 f"{cores:g} cores give at {format_seconds(cpu_time)} of CPU a request; more workers only move the "
                 "waiting from the accept queue into the script"
             )
     if math.isinf(row["needed"]):
-        return False, (
+        return (
             "no: at the expected load no number of workers meets the objective, since what takes too long is the "
             "service itself or the database"
         )
     if binding == "demand":
-        return False, f"not needed: {workers:.0f} workers carry the expected load with headroom; more would stand idle"
+        return f"not needed: {workers:.0f} workers carry the expected load with headroom; more would stand idle"
     if cpu_time is None:
-        return None, (
+        return (
             f"only while nothing but workers binds, and cpu_time is not known: if a request needs more than "
             f"{format_seconds(cores / full_rate)} of CPU, the {cores:g} cores are full before {workers:.0f} workers are"
         )
     room = f" ({format_rate(cores / cpu_time)} at most)" if cpu_time else ""
     limit = {"memory": "memory", "database": "database connections", "process_max": "process.max"}[binding]
-    return True, f"yes, if {limit} allowed them: the cores still have room{room}"
+    return f"yes, if {limit} allowed them: the cores still have room{room}"
 
 
 def next_steps(
@@ -104,11 +104,14 @@ def next_steps(
 def _enough(table: Table, users: int, needed: float, workers: float) -> float:
     """Workers that meet the objective and are not overloaded: a few workers may be slow long before they are busy."""
     needed = max(needed, workers + 1.0)
-    for count in np.arange(needed, needed + _SMALL_POOL) if math.isfinite(needed) else ():
-        verdict = predictions_of(table, np.array([count]), [users], model="open", edges=Edges())[0].verdict
-        if verdict != "overloaded":
-            return float(count)
-    return needed
+    if not math.isfinite(needed):
+        return needed
+    counts = np.arange(needed, needed + _SMALL_POOL)
+    rows = repeat({name: table[name] for name in NEEDED}, counts.size)
+    load = demand.rate_of(rows, np.full(counts.size, float(users)))
+    judged = judge(rows, counts, solve(rows, counts, load, "open"), Edges())
+    calm = np.flatnonzero(judged["severity"] < VERDICTS.index("overloaded"))
+    return float(counts[calm[0]]) if calm.size else needed
 
 
 def cautions(scenario: Scenario, row: Mapping[str, float], binding: str) -> tuple[str, ...]:

@@ -18,9 +18,9 @@ __all__ = ["Host", "Objective", "Worker", "Workload"]
 
 
 # Bounds far outside anything a web server sees; beyond them results would leave the range of their units.
-_SHORTEST = 1e-9  # s
+SHORTEST = 1e-9  # s
 _LONGEST = 1e7  # s, four months
-_LEAST_BUSY = 0.01
+LEAST_BUSY = 0.01
 
 
 class Host(InputModel):
@@ -199,8 +199,8 @@ class Workload(InputModel):
     @field_validator("service_time")
     @classmethod
     def _measurable(cls, value: float) -> float:
-        if value < _SHORTEST:
-            raise InvalidInput([Problem("", f"must be at least {_SHORTEST:g} s")])
+        if value < SHORTEST:
+            raise InvalidInput([Problem("", f"must be at least {SHORTEST:g} s")])
         return value
 
     @field_validator("cpu_time", "database_time")
@@ -278,8 +278,8 @@ class Objective(InputModel):
     @field_validator("max_utilization")
     @classmethod
     def _leaves_something(cls, value: float) -> float:
-        if value < _LEAST_BUSY:
-            raise InvalidInput([Problem("", f"must be at least {_LEAST_BUSY:g}")])
+        if value < LEAST_BUSY:
+            raise InvalidInput([Problem("", f"must be at least {LEAST_BUSY:g}")])
         return value
 
     @field_validator("percentile", "max_utilization", mode="before")

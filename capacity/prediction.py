@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from capacity.errors import InvalidInput, Problem
-from capacity.policies import database, demand
+from capacity.outcome import NEEDED, largest_users, predict, users_in_bands
 from capacity.policies.demand import rate_of
-from capacity.policies.verdict import VERDICTS, Edges, severity
+from capacity.policies.verdict import VERDICTS, Edges
 from capacity.pool import PoolSettings
-from capacity.queueing.search import Rows, largest_count
-from capacity.queueing.shared_pool import Pool, finite_pool, open_pool, response_quantile
 from capacity.results import Assumption, Forecast, ModelName, Prediction, UserBand
 from capacity.scenario import Scenario, value_of
-from capacity.table import ROUNDING, Column, Table, repeat, table_of, take
+from capacity.table import ROUNDING, Column, Table, repeat, table_of
 from capacity.units import format_fraction, format_rate, shown
 
 __all__ = [
     "USERS",
+    "bands_of",
     "forecast",
     "largest_users",
     "predict",
+    "prediction_at",
     "prediction_cautions",
     "predictions_of",
+    "require",
+    "require_edges",
     "stated_assumptions",
     "user_bands",
     "workload_cautions",
@@ -35,8 +36,6 @@ __all__ = [
 USERS = (50, 80, 100, 150, 200)
 _MOST_USERS = 10**9
 _MISLEADING = 0.85  # utilization beyond which one figure for the wait says more than is known
-# what ends the wait in a solved pool: 0 says that nothing does
-_DRAIN = {"open": "drain", "finite": "full_rate"}
 
 
 def forecast(
@@ -109,6 +108,11 @@ def require(scenario: Scenario, edges: Edges | None) -> None:
     if not isinstance(scenario, Scenario):
         hint = "Scenario.from_toml(path) reads a file"
         raise InvalidInput([Problem("scenario", "must be a Scenario", shown(scenario), hint)])
+    require_edges(edges)
+
+
+def require_edges(edges: Edges | None) -> None:
+    """Refuse what are no edges."""
     if edges is not None and not isinstance(edges, Edges):
         raise InvalidInput([Problem("edges", "must be Edges", shown(edges))])
 
@@ -126,101 +130,17 @@ def stated_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
     return tuple(stated)
 
 
-@np.errstate(all="ignore")
-def solve(table: Table, workers: Column, load: Column, model: ModelName) -> Pool:
-    """Solve the pool of each row; load is a request rate (open) or a number of users (finite)."""
-    cores, service = table["host.cpus"], table["workload.service_time"]
-    work = np.nan_to_num(table["workload.cpu_time"], nan=0.0)
-    if model == "open":
-        pool = open_pool(workers, cores, work, service, load)
-        # a load that is exactly what the pool completes saturates it, whatever the last bit of the rate says
-        full = pool["drain"] + load
-        at_limit = np.abs(pool["drain"]) <= ROUNDING * full
-        endless = {"drain": 0.0, "waiting_time": np.inf, "wait_probability": 1.0}
-        pool |= {name: np.where(at_limit, value, pool[name]) for name, value in endless.items()}
-    else:
-        # every request of a click is a customer of its own; halves are rounded up
-        population = np.maximum(np.floor(load * table["workload.requests_per_click"] + 0.5), 1.0)
-        pool = finite_pool(workers, cores, work, service, population, table["workload.think_time"])
-    return _within_connections(table, workers, pool, load, model)
-
-
-def _within_connections(table: Table, workers: Column, pool: Pool, load: Column, model: ModelName) -> Pool:
-    """Cap what the pool completes at what the database connections allow.
-
-    Where they are the bottleneck every worker ends up holding a request that waits for one. The mean response
-    then follows from the laws alone (endless for a stream, N/X - Z for N users); its distribution is not known.
-    """
-    each = table["workload.database_time"] * table["worker.database_connections"]
-    most = database.available(table) / each
-    short = pool["throughput"] > most
-    if not short.any():
-        return pool
-    users = load * table["workload.requests_per_click"] if model == "finite" else np.inf
-    present = users - most * np.nan_to_num(table["workload.think_time"])
-    busy = np.minimum(workers, present)
-    capped = {
-        "throughput": most,
-        "busy": busy,
-        "wait_probability": np.ones(workers.shape),
-        "waiting_time": (present - busy) / most,
-        "hold": busy / most,
-        _DRAIN[model]: np.zeros(workers.shape),
-    }
-    return pool | {name: np.where(short, column, pool[name]) for name, column in capped.items()}
-
-
-@np.errstate(all="ignore")
-def judge(table: Table, workers: Column, pool: Pool, edges: Edges) -> dict[str, Column]:
-    """Utilizations, slowdown, objective and severity of solved pools."""
-    throughput = pool["throughput"]
-    response = pool["waiting_time"] + pool["hold"]
-    utilization = pool["busy"] / workers
-    cpu = throughput * table["workload.cpu_time"] / table["host.cpus"]
-    connections = database.busy_share(table, throughput)
-    slowdown = response / table["workload.service_time"] - 1.0
-    met = demand.response_kept(table, pool)
-    busiest = np.fmax(np.fmax(utilization, cpu), connections)
-    return {
-        "utilization": utilization,
-        "cpu_utilization": cpu,
-        "database_utilization": connections,
-        "response_time": response,
-        "slowdown": slowdown,
-        "objective_met": np.where(np.isfinite(table["objective.response_time"]), met, np.nan),
-        "severity": severity(busiest, slowdown, met, edges).astype(np.float64),
-    }
-
-
-@np.errstate(all="ignore")
-def predict(table: Table, workers: Column, load: Column, *, model: ModelName, edges: Edges) -> dict[str, Column]:
-    """Every predicted quantity, a column each."""
-    pool = solve(table, workers, load, model)
-    quantile = response_quantile(np.full(workers.shape, 0.95), pool)
-    return pool | judge(table, workers, pool, edges) | {"response_time_p95": quantile}
-
-
-def largest_users(table: Table, workers: Column, *, level: int, model: ModelName, edges: Edges) -> Column:
-    """Most users whose severity is at most ``level``; the verdict never improves as users grow."""
-
-    def meets(users: Column, rows: Rows) -> NDArray[np.bool_]:
-        part = take(table, rows)
-        load = rate_of(part, users) if model == "open" else users
-        judged = judge(part, workers[rows], solve(part, workers[rows], load, model), edges)
-        return judged["severity"] <= level
-
-    full = workers / (table["workload.service_time"] * rate_of(table, np.ones(workers.shape)))
-    return largest_count(meets, np.maximum(full * edges.utilization[min(level, 2)], 1.0))
-
-
 def user_bands(table: Table, workers: Column, *, model: ModelName, edges: Edges) -> tuple[UserBand, ...]:
     """The largest number of users with each verdict short of overloaded, for a one-row table."""
-    bands, below = [], 0.0
-    for level, verdict in enumerate(VERDICTS[:-1]):
-        users = float(largest_users(table, workers, level=level, model=model, edges=edges)[0])
-        bands.append(UserBand(verdict=verdict, users=int(users) if below < users < np.inf else None))
-        below = max(below, users)
-    return tuple(bands)
+    return bands_of(users_in_bands(table, workers, model=model, edges=edges)[:, 0])
+
+
+def bands_of(users: Column) -> tuple[UserBand, ...]:
+    """Bands from their largest numbers of users; NaN: none."""
+    return tuple(
+        UserBand(verdict=verdict, users=None if np.isnan(most) else int(most))
+        for verdict, most in zip(VERDICTS[:-1], users, strict=True)
+    )
 
 
 def predictions_of(
@@ -233,16 +153,18 @@ def predictions_of(
     edges: Edges,
 ) -> tuple[Prediction, ...]:
     """Predictions of a one-row table for each number of users, or for one bare request rate."""
-    rows = repeat(table, 1 if arrival_rate is not None else len(users))
+    rows = repeat({name: table[name] for name in NEEDED}, 1 if arrival_rate is not None else len(users))
     count = np.array([np.nan] if arrival_rate is not None else users, dtype=np.float64)
     rate = np.array([arrival_rate]) if arrival_rate is not None else rate_of(rows, count)
     load = rate if model == "open" else count
     columns = predict(rows, np.repeat(workers, count.size), load, model=model, edges=edges)
     offered = rate if model == "open" else columns["throughput"]
-    return tuple(_prediction(columns, row, count[row], offered[row]) for row in range(count.size))
+    return tuple(prediction_at(columns, row, count[row], offered[row]) for row in range(count.size))
 
 
-def _prediction(columns: dict[str, Column], row: int, users: float, offered: float) -> Prediction:
+def prediction_at(columns: Mapping[str, Column], row: int, users: float, offered: float) -> Prediction:
+    """Prediction from one row of predicted columns."""
+
     def finite(name: str) -> float | None:
         value = float(columns[name][row])
         return value if np.isfinite(value) else None

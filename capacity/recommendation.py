@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, get_args
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from capacity.advice import cautions, more_workers, next_steps
-from capacity.policies import (
-    backlog,
-    cpu,
-    database,
-    demand,
-    memory,
-    process_manager,
-    process_max,
-    recycling,
-    rules_of_thumb,
-    timeouts,
+from capacity.columns import read_table, row_of
+from capacity.decision import (
+    CEILINGS,
+    LIMITS,
+    Decision,
+    Outlook,
+    columns_of,
+    decide,
+    kinds,
+    outlook,
+    settings_of,
+    users_beside,
 )
+from capacity.policies import backlog, demand, process_manager, recycling, rules_of_thumb, timeouts
 from capacity.policies.verdict import Edges
-from capacity.pool import MOST_PROCESSES, PoolSettings
+from capacity.pool import PoolSettings
 from capacity.prediction import (
     USERS,
+    bands_of,
+    prediction_at,
     prediction_cautions,
-    predictions_of,
     require,
+    require_edges,
     stated_assumptions,
-    user_bands,
     workload_cautions,
 )
-from capacity.queueing.shared_pool import inner_throughput
-from capacity.results import Choice, Limit, LimitName, Prediction, Recommendation, UserBand
+from capacity.results import Choice, Limit, Prediction, Recommendation, UserBand
 from capacity.scenario import Scenario, value_of
-from capacity.table import Column, Table, table_of
+from capacity.table import Table, repeat
 
-__all__ = ["decide", "recommend"]
+__all__ = ["decide", "recommend", "recommend_many", "users_around"]
 
-# In this order a ceiling wins a tie, and every ceiling wins it over demand.
-CEILINGS: Final = {"memory": memory, "cpu": cpu, "database": database, "process_max": process_max}
-LIMITS: Final[tuple[LimitName, ...]] = get_args(LimitName)
-
-Decision: TypeAlias = dict[str, Column]
+_BLOCK = 4096  # rows; fewer pay for the steps of the searches, more no longer stay in the cache
 
 
 def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendation:
@@ -70,14 +69,15 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendati
     """
     require(scenario, edges)
     edges = Edges() if edges is None else edges
-    table = table_of(scenario)
+    table = row_of(scenario)
     decision = decide(table)
     row = {name: float(column[0]) for name, column in decision.items()}
-    pool, choices = _settings(scenario, table, row)
-    predictions = _predictions(scenario, table, pool, row["arrival_rate"], edges)
+    pool, choices = _settings(scenario, table, decision, row)
     binding = LIMITS[int(row["binding"])]
-    helps, why = more_workers(scenario, row, binding)
     current = scenario.pool
+    pools = np.array([float(each.max_children) for each in (pool, current) if each])
+    seen = outlook(repeat(table, pools.size), pools, np.repeat(decision["arrival_rate"], pools.size), edges)
+    predictions, bands = _predictions(seen, 0), _bands(scenario, seen, 0)
     return Recommendation(
         feasible=bool(row["feasible"]),
         pool=pool,
@@ -85,14 +85,14 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendati
         binding=binding,
         needed=_count(row["needed"]),
         wanted=_count(row["wanted"]),
-        shortfall=_shortfall(row),
+        shortfall=_count(row["shortfall"]),
         limits=_limits(scenario, row),
-        more_workers_help=helps,
-        more_workers_reason=why,
+        more_workers_help=None if np.isnan(row["more_workers_help"]) else bool(row["more_workers_help"]),
+        more_workers_reason=more_workers(scenario, row, binding),
         predictions=predictions,
-        bands=_bands(scenario, table, pool, edges),
-        current_predictions=_predictions(scenario, table, current, row["arrival_rate"], edges) if current else (),
-        current_bands=_bands(scenario, table, current, edges) if current else (),
+        bands=bands,
+        current_predictions=_predictions(seen, 1) if current else (),
+        current_bands=_bands(scenario, seen, 1) if current else (),
         worst_case_memory=int(row["worst_case_memory"]),
         choices=choices,
         next_steps=next_steps(scenario, table, row, predictions),
@@ -102,84 +102,74 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendati
     )
 
 
-@np.errstate(all="ignore")
-def decide(table: Table) -> Decision:
-    """Decide for every row: ceilings, demand, the binding limit and the sizes that follow.
+def recommend_many(table: Any, *, edges: Edges | None = None) -> Any:
+    """Recommend a pool for every row of a table of scenarios: `recommend`, for a whole fleet at once.
 
     Parameters
     ----------
-    table : Table
-        Columns as ``table_of`` makes them, of any number of rows.
+    table : mapping of str to array_like, structured ndarray or pandas.DataFrame
+        A column a field of `Scenario`: ``host.ram``, ``worker.memory``, ``workload.service_time``,
+        ``policy.headroom``, ``pool.max_children`` ...; numbers in SI. A scalar in a mapping stands for every row. A
+        column that is missing, and a value that is None or NaN, is not known: the models' defaults apply.
+    edges : Edges, optional
+        The edges between verdicts.
 
     Returns
     -------
-    dict of str to ndarray
-        ``memory cpu database process_max demand`` (workers, inf: does not limit), ``needed``, ``wanted``,
-        ``arrival_rate``, ``max_children``, ``binding`` (index into ``LIMITS``), ``feasible``, the spares,
-        ``listen_backlog``, ``full_rate``, ``worst_case_memory``.
+    dict of str to ndarray, structured ndarray or pandas.DataFrame
+        A row a scenario, of the same kind as `table`. What has no value is NaN or empty text; inf in a count of
+        workers says that no number would do, in a limit that it does not limit, in a time that it is endless.
+
+    Raises
+    ------
+    InvalidInput
+        A column is unknown or missing, or a row breaks a rule of `Scenario`: the first such row is named, counted
+        from 0. A row whose objective cannot be met is a result.
+
+    Notes
+    -----
+    Rows are worked on in blocks, so that beside the result only a bounded amount of memory is taken.
+
+    Examples
+    --------
+    >>> fleet = {
+    ...     "host.ram": [4 * 2**30, 16 * 2**30], "host.reserved": 1.5 * 2**30, "host.cpus": 4,
+    ...     "worker.memory": 64 * 2**20, "workload.service_time": 0.25, "workload.think_time": 1.0,
+    ...     "workload.users": [150, 600],
+    ... }
+    >>> result = recommend_many(fleet)
+    >>> result["max_children"].tolist(), result["binding"].tolist(), result["band.comfortable"].tolist()
+    ([40, 188], ['memory', 'demand'], [90.0, 423.0])
     """
-    rate = demand.expected_rate(table)
-    needed = demand.least_workers(table, rate)
-    wanted = demand.least_workers(table, rate * table["policy.headroom"])
-    ceilings = {name: policy.limit(table) for name, policy in CEILINGS.items()}
-    asked = np.where(np.isnan(wanted), np.inf, wanted)
-    stack = np.stack([*ceilings.values(), asked])
-    # argmin takes the first of equals, so on a tie the ceiling binds
-    binding = np.argmin(stack, axis=0)
-    cap = np.minimum(np.min(stack[:-1], axis=0), MOST_PROCESSES)
-    # FPM wants at least one worker, and Linux sets an end to them
-    max_children = np.clip(np.min(stack, axis=0), 1.0, MOST_PROCESSES)
-    work = np.nan_to_num(table["workload.cpu_time"], nan=0.0)
-    full_rate = inner_throughput(max_children, table["host.cpus"], work, table["workload.service_time"])
-    start, least, most = process_manager.proportional(max_children)
-    worst_case = memory.worst_case(table, max_children)
-    return {
-        **ceilings,
-        "demand": wanted,
-        "needed": needed,
-        "wanted": wanted,
-        "arrival_rate": rate,
-        "max_children": max_children,
-        "binding": binding.astype(np.float64),
-        "feasible": (np.where(np.isnan(needed), 1.0, needed) <= cap).astype(np.float64),
-        "cap": cap,
-        "start_servers": start,
-        "min_spare_servers": least,
-        "max_spare_servers": most,
-        "full_rate": full_rate,
-        "listen_backlog": backlog.waiting_places(table, full_rate),
-        "terminate_after": timeouts.terminate_after(table),
-        "worst_case_memory": worst_case,
-        "load": np.nan_to_num(rate * table["workload.service_time"], nan=1.0),
-    }
+    require_edges(edges)
+    given = read_table(table)
+    given.check(_BLOCK)
+    with_pool = any(name.startswith("pool.") for name in given.columns)
+    draft = given.sheet.draft(kinds(with_pool=with_pool), given.rows)
+    for start in range(0, given.rows, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        for name, column in columns_of(given.block(part), Edges() if edges is None else edges, with_pool=with_pool):
+            draft.write(part, name, column)
+    return draft.finish()
 
 
-def _settings(scenario: Scenario, table: Table, row: dict[str, float]) -> tuple[PoolSettings, tuple[Choice, ...]]:
+def _settings(
+    scenario: Scenario, table: Table, decision: Decision, row: Mapping[str, float]
+) -> tuple[PoolSettings, tuple[Choice, ...]]:
     """Settings of the recommended pool, and the choices behind them."""
-    current, workers = scenario.pool, int(row["max_children"])
-    auto = scenario.process_manager == "auto"
-    preferred = str(
-        process_manager.best(table, np.array([row["load"]]), np.array([row["worst_case_memory"]]))[0],
-    )
-    pm = preferred if auto else current.pm if current else process_manager.SHIPPED
-    per_worker = row["full_rate"] / workers
-    recycled = 0 if current is None or current.max_requests is None else current.max_requests
-    max_requests = int(recycling.max_requests(np.array([float(recycled)]), np.array([per_worker]))[0])
-    dynamic = pm == "dynamic"
+    current = scenario.pool
+    chosen = {name: float(column[0]) for name, column in settings_of(table, decision).items()}
+    pm, preferred = (process_manager.MANAGERS[int(chosen.pop(name))] for name in ("pm", "preferred"))
     settings = PoolSettings.model_validate(
         {
             "pm": pm,
-            "max_children": workers,
-            "start_servers": int(row["start_servers"]) if dynamic else None,
-            "min_spare_servers": int(row["min_spare_servers"]) if dynamic else None,
-            "max_spare_servers": int(row["max_spare_servers"]) if dynamic else None,
+            **{name: None if np.isnan(value) else int(value) for name, value in chosen.items()},
             "max_spawn_rate": current.max_spawn_rate if current else None,
             "process_idle_timeout": current.process_idle_timeout if current and pm == "ondemand" else None,
-            "max_requests": max_requests,
-            "listen_backlog": int(row["listen_backlog"]),
-            "request_terminate_timeout": int(row["terminate_after"]),
         }
     )
+    per_worker = row["full_rate"] / row["max_children"]
+    kept = current is not None and current.max_requests == settings.max_requests
     budget = scenario.host.ram - scenario.host.reserved
     share = row["worst_case_memory"] / budget
     service = scenario.workload.service_time
@@ -187,7 +177,7 @@ def _settings(scenario: Scenario, table: Table, row: dict[str, float]) -> tuple[
         process_manager.explain(
             pm, preferred, known=current is not None, min_spare=settings.min_spare_servers, memory_share=share
         ),
-        recycling.explain(max_requests, per_worker, kept=recycled == max_requests),
+        recycling.explain(int(chosen["max_requests"]), per_worker, kept=kept),
         backlog.explain(int(row["listen_backlog"]), row["full_rate"], scenario.web_server_timeout),
         timeouts.explain_terminate(int(row["terminate_after"]), service),
         timeouts.grace(service, scenario.web_server_timeout),
@@ -216,19 +206,14 @@ def _limits(scenario: Scenario, row: dict[str, float]) -> tuple[Limit, ...]:
     return tuple(limits)
 
 
-def _predictions(
-    scenario: Scenario, table: Table, pool: PoolSettings, rate: float, edges: Edges
-) -> tuple[Prediction, ...]:
-    """Predictions at the case study's proportions of the expected users, or at the bare rate."""
-    workers = np.array([float(pool.max_children)])
-    if scenario.workload.think_time is None:
-        if np.isnan(rate):
-            return ()
-        return predictions_of(table, workers, (), arrival_rate=rate, model="open", edges=edges)
-    expected = scenario.workload.users
-    if expected is None and not np.isnan(rate):
-        expected = max(1, round(rate / float(demand.rate_of(table, np.ones(1))[0])))
-    return predictions_of(table, workers, users_around(expected), model="open", edges=edges)
+def _predictions(seen: Outlook, pool: int) -> tuple[Prediction, ...]:
+    """Predictions at the case study's proportions of the expected users, each once, or at the bare rate."""
+    columns = {name: column[:, pool] for name, column in seen.predicted.items()}
+    users, rates = seen.users[:, pool], seen.arrival_rate[:, pool]
+    new = np.diff(users, prepend=0.0) != 0  # NaN is always new
+    return tuple(
+        prediction_at(columns, int(row), users[row], rates[row]) for row in np.flatnonzero(new & np.isfinite(rates))
+    )
 
 
 def users_around(expected: int | None) -> list[int]:
@@ -241,19 +226,12 @@ def users_around(expected: int | None) -> list[int]:
     """
     if expected is None:
         return list(USERS)
-    return sorted({max(1, round(users * expected / 150)) for users in USERS})
+    return sorted({int(users) for users in users_beside(np.array([float(expected)]))[:, 0]})
 
 
-def _bands(scenario: Scenario, table: Table, pool: PoolSettings, edges: Edges) -> tuple[UserBand, ...]:
-    if scenario.workload.think_time is None:
-        return ()
-    return user_bands(table, np.array([float(pool.max_children)]), model="open", edges=edges)
+def _bands(scenario: Scenario, seen: Outlook, pool: int) -> tuple[UserBand, ...]:
+    return () if scenario.workload.think_time is None else bands_of(seen.bands[:, pool])
 
 
 def _count(workers: float) -> int | None:
     return int(workers) if np.isfinite(workers) else None
-
-
-def _shortfall(row: dict[str, float]) -> int | None:
-    needed = 1.0 if np.isnan(row["needed"]) else row["needed"]  # without a load, FPM still wants one worker
-    return 0 if row["feasible"] else _count(needed - row["cap"])

@@ -6,7 +6,7 @@ and cannot disagree. A value that is not known is NaN.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -48,6 +48,11 @@ def table_of(scenario: Scenario) -> dict[str, Column]:
 def repeat(table: Table, times: int) -> dict[str, Column]:
     """Every row ``times`` times in a row, to lay several user counts beside it."""
     return {name: np.repeat(column, times) for name, column in table.items()}
+
+
+def stacked(table: Table, names: Sequence[str], times: int) -> dict[str, Column]:
+    """The named columns ``times`` times over, one below the other."""
+    return {name: np.concatenate((table[name],) * times) for name in names}
 
 
 def take(table: Table, rows: NDArray[np.intp]) -> dict[str, Column]:

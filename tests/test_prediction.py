@@ -463,3 +463,9 @@ def test_the_sources_of_the_scenario_are_listed():
     assert (assumption.field, assumption.value) == ("workload.service_time", 0.25)
     for part in ("access log", "900 samples", "0.2", "0.3"):
         assert part in assumption.source
+
+
+def test_more_users_than_can_be_counted_are_no_number():
+    patient = scenario(service_time=1e-9, think_time=1e7)
+    users = largest_users(table_of(patient), np.array([1000.0]), level=1, model="open", edges=Edges())
+    assert users.tolist() == [np.inf]

@@ -23,6 +23,8 @@ KNEE = 0.99
 def limit(table: Table) -> Column:
     """Least c with X(c) >= 0.99 cores / cpu_time; inf where cpu_time is unknown or 0."""
     cores, cpu, service = table["host.cpus"], table["workload.cpu_time"], table["workload.service_time"]
+    if not (cpu > 0).any():
+        return np.full(cpu.shape, np.inf)
     target = KNEE * cores / cpu * (1.0 - ROUNDING)
 
     def meets(c: Column, rows: Rows) -> NDArray[np.bool_]:
@@ -30,8 +32,19 @@ def limit(table: Table) -> Column:
 
     # X(c) <= c/S, so fewer than target S workers cannot reach it
     floor = np.where(cpu > 0, np.ceil(target * service) - 1.0, np.nan)
-    knee = least_count(meets, np.maximum(floor - 1.0, 0.0), np.sqrt(np.nan_to_num(floor, nan=0.0)) + 1.0)
+    knee = least_count(meets, np.maximum(floor - 1.0, 0.0), np.sqrt(np.where(cpu > 0, floor, 0.0)) + 1.0)
     return np.where(cpu > 0, knee, np.inf)
+
+
+@np.errstate(all="ignore")
+def full_rate(table: Table, workers: Column) -> Column:
+    """Completions a second while every worker is busy."""
+    cores, cpu, service = table["host.cpus"], table["workload.cpu_time"], table["workload.service_time"]
+    rate = workers / service
+    rows = np.flatnonzero((cpu > 0) & (workers > cores))
+    if rows.size:
+        rate[rows] = inner_throughput(workers[rows], cores[rows], cpu[rows], service[rows])
+    return rate
 
 
 def explain(scenario: Scenario, workers: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from capacity.pool import MOST_PROCESSES
 from capacity.queueing.search import Rows, least_count
 from capacity.queueing.shared_pool import Pool, open_pool, response_tail
 from capacity.scenario import Scenario
-from capacity.table import ROUNDING, Column, Table, take
+from capacity.table import ROUNDING, Column, Table
 from capacity.units import format_fraction, format_rate, format_seconds
 
 FORMULA = "least workers that meet the objective at headroom times the expected load"
@@ -28,6 +30,10 @@ INPUTS = (
 
 # Beyond so many workers above the load, more of them hardly change the response any more.
 _ONE_BY_ONE = 500.0
+# Pools to solve at once when counts are tried one by one.
+_AT_A_TIME = 500
+# Cells of the X(n) tables that are worked on at once: they and a dozen temporaries stay in a core's cache.
+_CELLS = 2**13
 
 
 def rate_of(table: Table, users: Column) -> Column:
@@ -44,52 +50,116 @@ def expected_rate(table: Table) -> Column:
 
 def response_kept(table: Table, pool: Pool) -> NDArray[np.bool_]:
     """Whether solved pools keep the response-time objective; True where none is set."""
-    target, percentile = table["objective.response_time"], table["objective.percentile"]
-    kept = np.ones(target.shape, dtype=bool)
+    return kept_by(table, response_late(table, pool))
+
+
+def response_late(table: Table, pool: Pool) -> Column:
+    """Logarithm of the share of answers that are later than the objective allows; NaN where none is set."""
+    target = table["objective.response_time"]
+    late = np.full(target.shape, np.nan)
     rows = np.flatnonzero(np.isfinite(target))
     if rows.size:
-        tail = response_tail(target[rows], {name: column[rows] for name, column in pool.items()})
-        kept[rows] = np.log(tail) <= np.log1p(-percentile[rows]) + ROUNDING
-    return kept
+        late[rows] = np.log(response_tail(target[rows], {name: column[rows] for name, column in pool.items()}))
+    return late
+
+
+def kept_by(table: Table, late: Column) -> NDArray[np.bool_]:
+    """Whether ``response_late`` is as little as the objective's percentile wants."""
+    allowed = np.log1p(-table["objective.percentile"]) + ROUNDING
+    return np.where(np.isfinite(table["objective.response_time"]), late <= allowed, True)
+
+
+def known_work(table: Table) -> Column:
+    """CPU time of a request, 0 where it is not known."""
+    work = table["workload.cpu_time"]
+    return np.where(np.isnan(work), 0.0, work)
+
+
+def open_pools(workers: Column, cores: Column, work: Column, service: Column, rate: Column) -> Pool:
+    """Solve ``open_pool`` for any number of rows in bounded memory.
+
+    Workers that share cores take a table of X(0..workers) a row: such rows are taken a few at a time, those of
+    like size together, since the largest decides how long the tables of all are.
+    """
+    shared = np.flatnonzero((work > 0) & (workers > cores))
+    if shared.size * np.max(workers[shared], initial=0.0) <= _CELLS:
+        return open_pool(workers, cores, work, service, rate)
+    alone = work.copy()
+    alone[shared] = 0.0
+    pool = open_pool(workers, cores, alone, service, rate)
+    shared = shared[np.argsort(-workers[shared], kind="stable")]
+    while shared.size:
+        rows = shared[: max(1, int(_CELLS // workers[shared[0]]))]
+        part = open_pool(workers[rows], cores[rows], work[rows], service[rows], rate[rows])
+        for name, column in part.items():
+            pool[name][rows] = column
+        shared = shared[rows.size :]
+    return pool
 
 
 @np.errstate(all="ignore")
-def least_workers(table: Table, arrival_rate: Column) -> Column:
+def least_workers(table: Table, arrival_rate: Column, knee: Column | None = None) -> Column:
     """Least workers that keep the objective at a request rate.
 
     The objective: workers, cores and database connections busy at most ``max_utilization``, and the response
     time, where one is set, within its quantile. Cores and connections do not depend on the workers: where
-    they are too busy no number of workers helps (inf). NaN where the rate is.
+    they are too busy no number of workers helps (inf). NaN where the rate is. ``knee`` is the limit of the
+    cores, where it has been computed already.
     """
-    service, cores = table["workload.service_time"], table["host.cpus"]
+    service, cores, work = table["workload.service_time"], table["host.cpus"], known_work(table)
     busiest = table["objective.max_utilization"] * (1.0 + ROUNDING)
     target, percentile = table["objective.response_time"], table["objective.percentile"]
-    work = np.nan_to_num(table["workload.cpu_time"], nan=0.0)
+    load = arrival_rate * service
     elsewhere = (arrival_rate * work > busiest * cores) | (database.busy_share(table, arrival_rate) > busiest)
     elsewhere |= -np.log1p(-percentile) * service > target * (1.0 + ROUNDING)  # service alone takes too long
-    elsewhere |= arrival_rate * service > MOST_PROCESSES
-    most = 2.0 * cpu.limit(table) + 16.0  # beyond twice the knee X(c), and so everything, stays as it is
+    elsewhere |= load > MOST_PROCESSES
+    # beyond twice the knee X(c), and so everything, stays as it is
+    most = 2.0 * (cpu.limit(table) if knee is None else knee) + 16.0
+    timed = np.isfinite(target)
 
     def kept(c: Column, rows: Rows) -> NDArray[np.bool_]:
-        pool = open_pool(c, cores[rows], work[rows], service[rows], arrival_rate[rows])
-        met = (pool["busy"] <= busiest[rows] * c) & (pool["drain"] > 0)
-        met[met] &= response_kept(take(table, rows[met]), {name: column[met] for name, column in pool.items()})
+        # without contention the workers are as busy as the load says, with it busier
+        met = (load[rows] <= busiest[rows] * c) & (load[rows] < c)
+        unsure = np.flatnonzero(met & (timed[rows] | ((work[rows] > 0) & (c > cores[rows]))))
+        if unsure.size:
+            c, rows = c[unsure], rows[unsure]
+            pool = open_pools(c, cores[rows], work[rows], service[rows], arrival_rate[rows])
+            sure = (pool["busy"] <= busiest[rows] * c) & (pool["drain"] > 0)
+            goal = {name: table[name][rows] for name in ("objective.response_time", "objective.percentile")}
+            met[unsure] = sure & response_kept(goal, pool)
         return met
 
     def meets(c: Column, rows: Rows) -> NDArray[np.bool_]:
         # past the end of what can change, stop the search: whatever is not met there is not met at all
         return kept(np.minimum(c, most[rows]), rows) | (c >= most[rows])
 
-    load = np.where(elsewhere, np.nan, arrival_rate * service)
-    below = np.maximum(np.floor(load) - 1.0, 0.0)
-    least = least_count(meets, below, np.sqrt(np.nan_to_num(load, nan=0.0)) + 2.0)
+    # fewer workers than the load would keep busier than allowed cannot do, however they wait; the slack is for the
+    # rounding of this division
+    below = np.maximum(np.ceil(np.where(elsewhere, np.nan, load) / (busiest * (1.0 + ROUNDING))) - 1.0, 0.0)
+    least = least_count(meets, below, np.ones(load.shape))
     least = np.where(least >= most, np.inf, least)
     # where workers share cores the quantile may fall and rise again, and doubling can step over those that meet
-    for row in np.flatnonzero(np.isinf(least) & np.isfinite(below) & np.isfinite(target)):
-        counts = np.arange(below[row] + 1.0, min(most[row], below[row] + _ONE_BY_ONE))
-        met = kept(counts, np.full(counts.size, row))
-        least[row] = counts[np.argmax(met)] if met.any() else np.inf
+    missed = np.flatnonzero(np.isinf(least) & np.isfinite(below) & timed)
+    if missed.size:
+        least[missed] = _one_by_one(kept, below[missed], np.minimum(most[missed], below[missed] + _ONE_BY_ONE), missed)
     return np.where(np.isnan(arrival_rate), np.nan, np.where(elsewhere, np.inf, least))
+
+
+def _one_by_one(kept: Callable[[Column, Rows], NDArray[np.bool_]], below: Column, end: Column, rows: Rows) -> Column:
+    """Least count above ``below`` and under ``end`` that is kept, some counts at a time; inf where none is."""
+    least = np.full(rows.size, np.inf)
+    left, offset = np.flatnonzero(below + 1.0 < end), 1
+    while left.size:
+        wide = max(1, _AT_A_TIME // left.size)
+        counts = below[left, None] + np.arange(offset, offset + wide)
+        tried = counts < end[left, None]
+        met = np.zeros(counts.shape, dtype=bool)
+        met[tried] = kept(counts[tried], np.broadcast_to(rows[left, None], counts.shape)[tried])
+        first = np.where(met.any(axis=1), counts[np.arange(left.size), np.argmax(met, axis=1)], np.inf)
+        least[left] = first
+        offset += wide
+        left = left[np.isinf(first) & (below[left] + offset < end[left])]
+    return least
 
 
 def explain(scenario: Scenario, rate: float, needed: float, wanted: float) -> str:

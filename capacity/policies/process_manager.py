@@ -17,6 +17,7 @@ STATIC_SHARE = 0.80
 IDLE_LOAD = 1.0
 # What Debian's and upstream's www.conf say: the manager to take where none is known and none is to be chosen.
 SHIPPED = "dynamic"
+MANAGERS = ("static", "dynamic", "ondemand")
 
 
 def proportional(max_children: Column) -> tuple[Column, Column, Column]:
@@ -34,13 +35,19 @@ def proportional(max_children: Column) -> tuple[Column, Column, Column]:
     return start, least, most
 
 
-def best(table: Table, load: Column, worst_case: Column) -> NDArray[np.str_]:
-    """Process manager that ``process_manager="auto"`` takes."""
+def preferred(table: Table, load: Column, worst_case: Column) -> Column:
+    """Process manager that ``process_manager="auto"`` takes, as an index into ``MANAGERS``."""
     budget = table["host.ram"] - table["host.reserved"]
     alone = table["policy.pools_on_host"] == 1
     static = alone & (worst_case <= STATIC_SHARE * budget)
     ondemand = ~alone & (load < IDLE_LOAD)
-    return np.where(static, "static", np.where(ondemand, "ondemand", "dynamic"))
+    named = {name: float(index) for index, name in enumerate(MANAGERS)}
+    return np.where(static, named["static"], np.where(ondemand, named["ondemand"], named["dynamic"]))
+
+
+def best(table: Table, load: Column, worst_case: Column) -> NDArray[np.str_]:
+    """The same by name."""
+    return np.array(MANAGERS)[preferred(table, load, worst_case).astype(np.intp)]
 
 
 def explain(chosen: str, preferred: str, *, known: bool, min_spare: int | None, memory_share: float) -> Choice:

@@ -60,5 +60,5 @@ def severity(
     edges = edges or Edges()
     slack = 1.0 + ROUNDING
     by_load = np.searchsorted(np.array(edges.utilization) * slack, utilization)
-    by_time = np.searchsorted(np.array(edges.slowdown) * slack, np.nan_to_num(slowdown, nan=np.inf))
+    by_time = np.searchsorted(np.array(edges.slowdown) * slack, slowdown)  # NaN comes last
     return np.maximum(np.maximum(by_load, by_time), np.where(objective_met, 0, VERDICTS.index("watch")))

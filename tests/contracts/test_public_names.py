@@ -31,6 +31,7 @@ CAPACITY = [
     "Workload",
     "forecast",
     "recommend",
+    "recommend_many",
 ]
 
 MMC = ("servers", "arrival_rate", "service_time")
@@ -124,7 +125,11 @@ def test_a_formula_takes_exactly_these_keywords(name):
 
 @pytest.mark.parametrize(
     ("function", "first", "keywords"),
-    [("recommend", "scenario", ["edges"]), ("forecast", "scenario", ["pool", "users", "model", "edges"])],
+    [
+        ("recommend", "scenario", ["edges"]),
+        ("recommend_many", "table", ["edges"]),
+        ("forecast", "scenario", ["pool", "users", "model", "edges"]),
+    ],
 )
 def test_answers_take_a_scenario_and_keywords(function, first, keywords):
     parameters = inspect.signature(getattr(capacity, function)).parameters

@@ -262,3 +262,26 @@ def test_the_reason_says_that_no_load_is_given():
     text = demand.explain(scenario(), math.nan, math.nan, math.nan)
     assert "no users and no arrival rate" in text
     assert "nan" not in text
+
+
+@np.errstate(all="ignore")
+def test_pools_that_share_cores_are_solved_a_few_at_a_time_with_the_same_result(monkeypatch):
+    workers = np.array([3.0, 40.0, 7.0, 900.0, 40.0, np.nan, 8.0])
+    cores, work = np.full(7, 4.0), np.array([0.1, 0.1, 0.0, 0.02, 0.1, 0.1, 0.2])
+    columns = (workers, cores, work, np.full(7, 0.25), np.array([8.0, 30.0, 20.0, 150.0, 99.0, 1.0, 19.0]))
+    whole = demand.open_pool(*columns)
+    monkeypatch.setattr(demand, "_CELLS", 50)
+    for name, column in demand.open_pools(*columns).items():
+        np.testing.assert_array_equal(column, whole[name])
+
+
+def test_counts_are_tried_one_by_one_until_one_is_kept_or_none_is_left(monkeypatch):
+    monkeypatch.setattr(demand, "_AT_A_TIME", 6)
+    kept = np.array([[3.0, 9.0], [7.0, 7.0], [30.0, 30.0], [1.0, 1.0], [4.0, 4.0]])  # two islands of good counts a row
+    below, end = np.array([2.0, 2.0, 2.0, 5.0, 2.0]), np.array([20.0, 20.0, 20.0, 6.0, 4.0])
+
+    def meets(counts, rows):
+        return (counts == kept[rows, 0]) | (counts == kept[rows, 1])
+
+    least = demand._one_by_one(meets, below, end, np.arange(5))
+    assert least.tolist() == [3, 7, np.inf, np.inf, np.inf]
