@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from capacity.queueing._erlang_grid import grid
 from capacity.queueing._evaluate import Array, FloatOrArray, _real, counts, evaluate
 from capacity.queueing._poisson import cdf_ratio
 
@@ -119,16 +120,8 @@ def erlang_c_grid(*, max_servers: int, offered_load: ArrayLike) -> Array:
         message = f"max_servers must be a whole number of at least 1; got {max_servers!r}"
         raise ValueError(message)
     a = _real("offered_load", offered_load).astype(np.float64)
-    grid = np.empty((int(max_servers), *a.shape))
     with np.errstate(all="ignore"):
-        load = np.where(a >= 0, a, np.nan)
-        inverse_b = np.ones(a.shape)
-        for c in range(1, int(max_servers) + 1):
-            inverse_previous, inverse_b = inverse_b, 1.0 + inverse_b * c / load
-            # 1/C(c) = 1/B(c) - 1/B(c-1) in the form that does not cancel
-            wait = 1.0 / (1.0 + (c - load) / load * inverse_previous)
-            grid[c - 1] = np.where(load >= c, 1.0, np.where(load == 0, 0.0, wait))
-    return np.moveaxis(grid, 0, -1)
+        return grid(int(max_servers), a.reshape(-1)).reshape(*a.shape, int(max_servers))
 
 
 def loss(c: Array, a: Array) -> Array:
