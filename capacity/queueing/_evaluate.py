@@ -48,7 +48,7 @@ def evaluate(kernel: Callable[..., Array], block: int = BLOCK, **arguments: Arra
         shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(arguments, arrays, strict=True))
         message = f"shapes do not broadcast together: {shapes}"
         raise ValueError(message) from None
-    result = np.empty(shape)
+    result: Array = np.empty(shape)
     line, wide = result, [np.broadcast_to(array, shape) for array in arrays]
     if all(array.ndim == 0 or (array.shape == shape and array.flags.c_contiguous) for array in arrays):
         # the usual case: one long row, whatever the shape
