@@ -15,7 +15,7 @@ from capacity.queueing._poisson import cdf_ratio
 
 _SIDE_BY_SIDE = 16384  # the arrays of a step then stay in a core's second-level cache
 _ENOUGH = 4096
-_AT_ONCE = 16  # steps kept before they are turned into rows of the answer, two lines of the cache a row
+_AT_ONCE = 32  # steps kept before they are turned into rows of the answer, four lines of the cache a row
 _SHORTEST = 32  # steps a piece of the range makes at least: its start costs as much as some twenty
 
 

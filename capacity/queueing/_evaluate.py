@@ -13,7 +13,7 @@ Array: TypeAlias = NDArray[np.float64]
 FloatOrArray: TypeAlias = float | Array
 
 # A block and the dozen temporaries a kernel makes of it stay in a core's second-level cache.
-BLOCK = 8192
+BLOCK = 16384
 
 
 def evaluate(kernel: Callable[..., Array], block: int = BLOCK, **arguments: ArrayLike) -> FloatOrArray:

@@ -13,7 +13,7 @@ from capacity.queueing.erlang import delay
 from capacity.queueing.search import Rows, least_crossing, root_near
 
 # How far to step back, in units of the last place, from a root that does not meet its target as evaluated.
-_STEPS_BACK = (1, 1, 2, 4, 8, 16)
+_STEPS_BACK = (0, 1, *(2**k for k in range(17)))
 
 # A tail this close to its target, relative to the target's logarithm, may be on its other side by rounding alone.
 _CLEAR = 1e-9
@@ -182,9 +182,9 @@ def _largest_rate(
     step = 0.05 * (root_c - np.sqrt(load)) * root_c / service_time + 1e-9 * full
     rate = root_near(surplus, np.zeros(servers.shape), full, load / service_time, step)
     rows = np.flatnonzero(~np.isinf(rate))
-    for ulps in (0, *_STEPS_BACK):
+    for ulps in _STEPS_BACK:
         rate[rows] -= ulps * np.spacing(rate[rows])
-        rows = rows[~meets(rate[rows], rows)]
+        rows = rows[~meets(rate[rows], rows) & (rate[rows] > 0)]
     ok = counts(servers) & (service_time >= 0)
     return np.where(ok, np.where((servers > 0) & (service_time == 0), np.inf, rate), np.nan)
 

@@ -2,7 +2,8 @@
 
 Everything rests on ``cdf_ratio``, G = P(Poisson(a) <= c-1) / P(Poisson(a) = c), because
 1/B = 1 + G and 1/C = 1 + (c-a)/c G. Both probabilities may underflow while G does not, so G is never
-computed as a ratio of two tiny numbers: far above the mean it is a continued fraction.
+computed as a ratio of two tiny numbers: it is a short recursion for few servers, Temme's expansion for more, and
+a continued fraction where the load is far above the servers.
 """
 
 from __future__ import annotations

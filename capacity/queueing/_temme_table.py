@@ -1,4 +1,6 @@
-"""Coefficients of ``_temme``: 124 doubles, constant terms first. Written by tests/oracles/fit_temme.py.
+"""Coefficients of ``_temme``: 124 doubles, constant terms first.
+
+Written by tests/oracles/fit_temme.py.
 
 Fitted to 40-digit values of the functions themselves. Largest residual, relative to the ratio G that they make
 (DEVIANCE: to the deviance), at points between those of the fit:

@@ -204,6 +204,7 @@ def least_crossing(
     f_last, x_last = np.full((2, rows.size), np.nan)
     for turn in count():
         f = excess(x, rows)
+        f = np.where(np.isnan(f), np.inf, f)
         met = f <= 0
         high[rows[met]], f_high[rows[met]] = x[met], f[met]
         low[rows[~met]], f_low[rows[~met]] = x[~met], f[~met]

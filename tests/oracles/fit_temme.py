@@ -64,7 +64,10 @@ def nodes(low: Number, high: Number, count: int) -> list[Number]:
 
 def value(polynomial: Sequence[object], x: Number) -> Number:
     """Coefficients from the constant up."""
-    return mp.polyval([mpf(c) for c in reversed(polynomial)], x)
+    total = mpf(0)
+    for coefficient in reversed(polynomial):
+        total = total * x + mpf(coefficient)
+    return total
 
 
 def least_squares(rows: list[list[Number]], right: list[Number]) -> list[Number]:
@@ -212,7 +215,9 @@ def text(table: dict[str, object]) -> str:
         errors = residuals(table)
     stated = "\n".join(f"    {name:12} {error:.1e}" for name, error in errors.items())
     numbers = sum(literal(part).count(".") for part in table.values())
-    head = f'''"""Coefficients of ``_temme``: {numbers} doubles, constant terms first. Written by tests/oracles/fit_temme.py.
+    head = f'''"""Coefficients of ``_temme``: {numbers} doubles, constant terms first.
+
+Written by tests/oracles/fit_temme.py.
 
 Fitted to 40-digit values of the functions themselves. Largest residual, relative to the ratio G that they make
 (DEVIANCE: to the deviance), at points between those of the fit:
