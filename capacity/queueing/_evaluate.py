@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -12,7 +13,7 @@ Array: TypeAlias = NDArray[np.float64]
 FloatOrArray: TypeAlias = float | Array
 
 # A block and the dozen temporaries a kernel makes of it stay in a core's second-level cache.
-BLOCK = 8192
+BLOCK = 16384
 
 
 def evaluate(kernel: Callable[..., Array], block: int = BLOCK, **arguments: ArrayLike) -> FloatOrArray:
@@ -40,32 +41,56 @@ def evaluate(kernel: Callable[..., Array], block: int = BLOCK, **arguments: Arra
     ValueError
         The shapes do not broadcast.
     """
-    arrays = [_as_float64(name, value) for name, value in arguments.items()]
+    arrays = [_real(name, value) for name, value in arguments.items()]
     try:
-        arrays = list(np.broadcast_arrays(*arrays))
+        shape = np.broadcast_shapes(*(array.shape for array in arrays))
     except ValueError:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(arguments, arrays, strict=True))
         message = f"shapes do not broadcast together: {shapes}"
         raise ValueError(message) from None
-    shape = arrays[0].shape
-    flat = [np.ravel(array) for array in arrays]
+    result: Array = np.empty(shape)
+    line, wide = result, [np.broadcast_to(array, shape) for array in arrays]
+    if all(array.ndim == 0 or (array.shape == shape and array.flags.c_contiguous) for array in arrays):
+        # the usual case: one long row, whatever the shape
+        line = result.reshape(-1)
+        wide = [np.broadcast_to(array.reshape(-1), line.shape) for array in arrays]
     with np.errstate(all="ignore"):
-        if flat[0].size <= block:
-            result = kernel(*flat)
-        else:
-            result = np.empty(flat[0].size)
-            for start in range(0, result.size, block):
-                part = slice(start, start + block)
-                result[part] = kernel(*(array[part] for array in flat))
-    return result.reshape(shape) if shape else float(result[0])
+        for index in _blocks(line.shape, block):
+            target = line[index]
+            parts = [np.ascontiguousarray(array[index], dtype=np.float64).reshape(-1) for array in wide]
+            target[...] = kernel(*parts).reshape(target.shape)
+    return result if shape else float(result)
 
 
+<<<<<<< HEAD
 def _as_float64(name: str, value: ArrayLike, *, copy: bool = True) -> Array:
+=======
+def _blocks(shape: tuple[int, ...], block: int) -> Iterator[tuple[slice, ...]]:
+    """Cut a shape into pieces of at most so many elements, about equal, each of which is whole rows."""
+    rows, *rest = shape or (1,)
+    row = prod(rest)
+    if row > block:
+        for start in range(rows):
+            for index in _blocks(tuple(rest), block):
+                yield slice(start, start + 1), *index
+        return
+    pieces = max(1, -(-rows * row // block)) if row else 1
+    each = -(-rows // pieces)
+    for start in range(0, rows if row else 0, max(1, each)):
+        yield (slice(start, start + each),) if shape else ()
+
+
+def _real(name: str, value: ArrayLike) -> NDArray[np.generic]:
+>>>>>>> w5erlang
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
         message = f"{name} must be a real number or an array of them; got {type(value).__name__} {value!r:.40}"
         raise TypeError(message)
+<<<<<<< HEAD
     return array.astype(np.float64, copy=copy)
+=======
+    return array
+>>>>>>> w5erlang
 
 
 def counts(*values: Array) -> NDArray[np.bool_]:

@@ -20,10 +20,10 @@ def load_and_spare(servers: Array, arrival_rate: Array, service_time: Array) -> 
     """Offered load a = lambda S and spare capacity c - a; NaN out of domain."""
     ok = counts(servers) & (arrival_rate >= 0) & (service_time >= 0)
     load = np.where(ok, arrival_rate * service_time, np.nan)
-    return load, (servers - load) - _product_error(arrival_rate, service_time, load)
+    return load, (servers - load) - product_error(arrival_rate, service_time, load)
 
 
-def _product_error(x: Array, y: Array, product: Array) -> Array:
+def product_error(x: Array, y: Array, product: Array) -> Array:
     """Give what rounding took: x y - fl(x y), by Dekker's exact product."""
     x_high = _SPLITTER * x - (_SPLITTER * x - x)
     y_high = _SPLITTER * y - (_SPLITTER * y - y)
@@ -61,14 +61,23 @@ def waiting_tail(t: Array, servers: Array, arrival_rate: Array, service_time: Ar
 def waiting_quantile(p: Array, servers: Array, arrival_rate: Array, service_time: Array) -> Array:
     load, spare = load_and_spare(servers, arrival_rate, service_time)
     # ln C - ln(1-p) keeps its accuracy where C / (1-p) rounds to 1
-    surplus = np.maximum(np.log(delay(servers, load, spare)) - np.log1p(-p), 0.0)
-    quantile = np.where(p == 1, np.inf, surplus * service_time / spare)
+    return waiting_quantile_of(p, np.log(delay(servers, load, spare)) - np.log1p(-p), load, spare, service_time)
+
+
+def waiting_quantile_of(p: Array, late: Array, load: Array, spare: Array, service_time: Array) -> Array:
+    """Solve C e^(-(c-a) t/S) = 1 - p for t; late = ln C - ln(1-p)."""
+    quantile = np.where(p == 1, np.inf, np.maximum(late, 0.0) * service_time / spare)
     return _quantile_domain(p, spare, np.where(load == 0, 0.0, quantile))
 
 
 def response_tail(t: Array, servers: Array, arrival_rate: Array, service_time: Array) -> Array:
     load, spare = load_and_spare(servers, arrival_rate, service_time)
-    tail = response_tail_of(t / service_time, delay(servers, load, spare), spare)
+    return response_tail_at(t, delay(servers, load, spare), load, spare, service_time)
+
+
+def response_tail_at(t: Array, waits: Array, load: Array, spare: Array, service_time: Array) -> Array:
+    """P(R > t) with its edges: no time, no service, no spare capacity."""
+    tail = response_tail_of(t / service_time, waits, spare)
     tail = np.where((service_time == 0) | (t == np.inf), 0.0 * load, np.where(t == 0, 1.0 + 0.0 * load, tail))
     return np.where(t >= 0, np.where(spare <= 0, 1.0, tail), np.nan)
 

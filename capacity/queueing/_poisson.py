@@ -2,7 +2,8 @@
 
 Everything rests on ``cdf_ratio``, G = P(Poisson(a) <= c-1) / P(Poisson(a) = c), because
 1/B = 1 + G and 1/C = 1 + (c-a)/c G. Both probabilities may underflow while G does not, so G is never
-computed as a ratio of two tiny numbers: far above the mean it is a continued fraction.
+computed as a ratio of two tiny numbers: it is a short recursion for few servers, Temme's expansion for more, and
+a continued fraction where the load is far above the servers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincc
 
+from capacity.queueing import _temme
 from capacity.queueing._evaluate import Array
+from capacity.queueing._temme_table import FEWEST
 
 # ln n! minus Stirling's approximation, n = 0..15 (at 0, where Stirling has no value, it is not used).
 _STIRLING_ERROR = np.array(
@@ -25,6 +28,12 @@ _STIRLING_ERROR = np.array(
 # Levels of the continued fraction: at the edge of its region, (a - c)^2 = 64 c, level n shrinks what is
 # left by about n/64, so 24 levels leave 24!/64^24 = 3e-20.
 _LEVELS = 24
+
+# One row in so many may be computed twice before the rows are rather sorted out first, which costs about a tenth.
+_FEW_OTHERS = 10
+
+# Below it 1/a may overflow; the ratio is then inf, and what is made of it 0 instead of less than 1e-300.
+_TINY = 1e-300
 
 
 def far_above(c: Array, a: Array) -> NDArray[np.bool_]:
@@ -44,14 +53,55 @@ def fraction(c: Array, a: Array, spare: Array) -> Array:
     return f
 
 
-def cdf_ratio(c: Array, a: Array, spare: Array) -> Array:
-    """G = P(Poisson(a) <= c-1) / P(Poisson(a) = c) for whole c; spare = c - a, to full accuracy."""
-    ratio = gammaincc(np.maximum(c, 1.0), a) * np.exp(-log_pmf(c, a, spare))
-    ratio = np.where(c == 0, 0.0, np.where(a == 0, np.inf, ratio))
+def cdf_ratio(c: Array, a: Array, spare: Array, *, above: bool = True) -> Array:
+    """G = P(Poisson(a) <= c-1) / P(Poisson(a) = c) for whole c; spare = c - a, to full accuracy.
+
+    Every row is computed from itself alone, by the method its own values ask for; where nearly all of a block
+    ask for the same one, the whole block is given to it, and the rest done again. Without ``above``, rows of more
+    load than servers may hold anything.
+    """
+    small, over = c < FEWEST, spare < 0
+    over &= ~small
+    counted = np.count_nonzero(small), np.count_nonzero(over)
+    ratio = np.empty_like(c)
+    if sum(counted) * _FEW_OTHERS <= c.size:
+        _temme.below(c, a, spare, ratio)
+    else:
+        rows = np.flatnonzero(~(small | over))
+        found = np.empty(rows.size)
+        _temme.below(c[rows], a[rows], spare[rows], found)
+        ratio[rows] = found
+    if counted[0]:
+        rows = np.flatnonzero(small)
+        ratio[rows] = _few(c[rows], a[rows])
+    if counted[1] and above:
+        rows = np.flatnonzero(over)
+        ratio[rows] = _over(c[rows], a[rows], spare[rows])
+    return ratio
+
+
+def _few(c: Array, a: Array) -> Array:
+    ratio = _temme.few(c, a)
+    tiny = a < _TINY
+    if tiny.any():
+        ratio[tiny] = np.inf
+        ratio[c == 0] = 0.0
+    return ratio
+
+
+def _over(c: Array, a: Array, spare: Array) -> Array:
+    """More load than servers: a continued fraction where the mean is far above c."""
     far = far_above(c, a)
-    if far.any():
-        n, x, s = c[far], a[far], spare[far]
-        ratio[far] = n / (1.0 - s + fraction(n, x, s))
+    if not far.any():
+        ratio = np.empty_like(c)
+        _temme.above(c, a, spare, ratio)
+        return ratio
+    ratio, near = np.empty_like(c), ~far
+    found = np.empty(np.count_nonzero(near))
+    _temme.above(c[near], a[near], spare[near], found)
+    ratio[near] = found
+    n, x, s = c[far], a[far], spare[far]
+    ratio[far] = n / (1.0 - s + fraction(n, x, s))
     return ratio
 
 

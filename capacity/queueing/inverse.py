@@ -44,7 +44,7 @@ def servers_for_wait_probability(
 
     References
     ----------
-    Search by doubling and bisection on ``mmc_wait_probability``.
+    S. Halfin, W. Whitt, Oper. Res. 29 (1981) 567-588, for the guess; interpolation on ``mmc_wait_probability``.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def servers_for_waiting_time_quantile(
 
     References
     ----------
-    Search by doubling and bisection on ``mmc_waiting_time_quantile``.
+    S. Halfin, W. Whitt, Oper. Res. 29 (1981) 567-588, for the guess; interpolation on ``mmc_waiting_time_quantile``.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def servers_for_response_time_quantile(
 
     References
     ----------
-    Search by doubling and bisection on ``mmc_response_time_tail``.
+    S. Halfin, W. Whitt, Oper. Res. 29 (1981) 567-588, for the guess; interpolation on ``mmc_response_time_tail``.
 
     Examples
     --------
@@ -301,7 +301,7 @@ def population_for_wait_probability(
 
     References
     ----------
-    Search by doubling and bisection on ``finite_wait_probability``.
+    Interpolation, from a square-root guess, on ``finite_wait_probability``.
 
     Examples
     --------
@@ -352,7 +352,7 @@ def population_for_response_time_quantile(
 
     References
     ----------
-    Search by doubling and bisection on ``finite_response_time_tail``.
+    Interpolation, from a square-root guess, on ``finite_response_time_tail``.
 
     Examples
     --------
