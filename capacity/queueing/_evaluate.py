@@ -62,9 +62,6 @@ def evaluate(kernel: Callable[..., Array], block: int = BLOCK, **arguments: Arra
     return result if shape else float(result)
 
 
-<<<<<<< HEAD
-def _as_float64(name: str, value: ArrayLike, *, copy: bool = True) -> Array:
-=======
 def _blocks(shape: tuple[int, ...], block: int) -> Iterator[tuple[slice, ...]]:
     """Cut a shape into pieces of at most so many elements, about equal, each of which is whole rows."""
     rows, *rest = shape or (1,)
@@ -81,16 +78,16 @@ def _blocks(shape: tuple[int, ...], block: int) -> Iterator[tuple[slice, ...]]:
 
 
 def _real(name: str, value: ArrayLike) -> NDArray[np.generic]:
->>>>>>> w5erlang
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
         message = f"{name} must be a real number or an array of them; got {type(value).__name__} {value!r:.40}"
         raise TypeError(message)
-<<<<<<< HEAD
-    return array.astype(np.float64, copy=copy)
-=======
     return array
->>>>>>> w5erlang
+
+
+def as_float64(name: str, value: ArrayLike) -> Array:
+    """Read an argument that is not taken in blocks: as it is where it is float64 already."""
+    return _real(name, value).astype(np.float64, copy=False)
 
 
 def counts(*values: Array) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from heapq import heapreplace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from capacity.queueing._evaluate import Array, FloatOrArray, _as_float64, counts
+from capacity.queueing._evaluate import Array, FloatOrArray, as_float64, counts
 
 __all__ = ["replay"]
 
@@ -80,10 +80,9 @@ def replay(
     array([ 0.,  0.,  2., inf])
     """
     arrivals, services = (
-        _as_float64(name, value, copy=False)
-        for name, value in (("arrival_times", arrival_times), ("service_times", service_times))
+        as_float64(name, value) for name, value in (("arrival_times", arrival_times), ("service_times", service_times))
     )
-    counted, places = _as_float64("servers", servers), _as_float64("backlog", backlog)
+    counted, places = as_float64("servers", servers), as_float64("backlog", backlog)
     of_one = arrivals.ndim == services.ndim == 0
     arrivals, services = np.atleast_1d(arrivals), np.atleast_1d(services)
     try:
