@@ -52,8 +52,11 @@ def check_writable(output: str | None) -> None:
     if path.is_dir() or not path.parent.is_dir():
         rule = "must be a file in a directory that exists"
         raise InvalidInput([Problem("--output", rule, shown(output, longest=200))])
+    existed = path.exists()
     with path.open("a", encoding="utf-8"):  # raises what writing would raise
         pass
+    if not existed:
+        path.unlink()  # an empty file would be taken for a result, should there be none
 
 
 def render_table(build: Callable[[Console], RenderableType], output: str | None, *, err: bool = False) -> None:

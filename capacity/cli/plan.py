@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from capacity.units import shown
 
 if TYPE_CHECKING:
     from capacity.measure import RunningPool
+    from capacity.plan.installation import Installation
     from capacity.plan.model import ChangePlan
 
 INFEASIBLE, STALE = 3, 4
@@ -77,6 +79,8 @@ def plan(
     carry), 4 that the host is not as the plan found it any more.
     """  # noqa: D301 click wants the escape itself
     check_writable(output)
+    if check is not None and stored is not None:
+        raise InvalidInput([Problem("--check", "goes without --from", "both")])
     if check is not None:
         return _check(check, output)
     if stored is not None:
@@ -84,6 +88,8 @@ def plan(
     else:
         made = _made(scenario, pool_file, pool_name, measure, others)
         feasible = made.prediction.feasible
+    for note in made.notes if stored is None else ():
+        click.echo(f"Note: {note}", err=True)
     _render(made, output_format or _BY_SUFFIX.get(Path(output or "").suffix, "table"), output)
     if not made.steps:
         click.echo(f"Nothing has to be changed: pool {made.pool} is as it is recommended.", err=True)
@@ -129,6 +135,7 @@ def _made(
             redis_service=others["redis_service"],
             redis_pid_file=others["redis_pid_file"],
         )
+    _tell_unseen(installation, others)
     recommendation = recommend(intake.scenario).with_assumptions(intake.assumptions)
     return build_plan(
         intake.scenario,
@@ -145,6 +152,7 @@ def _made(
 def _check_names(options: dict[str, Any]) -> None:
     """Refuse what a plan may not hold before anything is looked at, and before a binary is asked."""
     from capacity.plan.allowed import FpmBinary, Owner, PathName, Service, Url, checked
+    from capacity.plan.probe import is_file, user_exists
 
     kinds = {
         "url": Url,
@@ -163,8 +171,30 @@ def _check_names(options: dict[str, Any]) -> None:
                 checked(kind, options[name], name="--" + name.replace("_", "-"))
             except InvalidInput as error:
                 problems += error.problems
+    if options["app_user"] is not None and not problems and not user_exists(options["app_user"]):
+        problems.append(Problem("--app-user", "must be a user of this host", shown(options["app_user"])))
     if problems:
         raise InvalidInput(problems)
+    binary = options["php_fpm"]
+    if binary is not None and "/" in binary and not is_file(binary):
+        message = f"--php-fpm {shown(binary, longest=200)}: there is no such file"
+        raise UnreadableFile(message)
+
+
+def _tell_unseen(installation: Installation, options: dict[str, Any]) -> None:
+    """What would make the plan refused on this very host is better known now."""
+    from capacity.plan.probe import http_status, service_active
+
+    there = service_active(installation.service, installation.pid_file, (Path(installation.binary).name[:15],))
+    if installation.running and not there:
+        known = f"pid file {installation.pid_file}" if installation.pid_file else "no pid file is known"
+        click.echo(f"Note: {installation.service} is not seen to run ({known}): give --pid-file or --service", err=True)
+    if options["url"] is not None and installation.running:
+        status = http_status(options["url"])
+        if status != options["expect_status"]:
+            answer = "nothing" if status is None else status
+            click.echo(f"Note: {options['url']} answers {answer}, not {options['expect_status']}: as long as that is "
+                       "so, the plan will not be carried out", err=True)  # fmt: skip
 
 
 def _running(pool: str, pool_file: str) -> RunningPool | None:
@@ -197,7 +227,10 @@ def _stored(path: str) -> ChangePlan:
     except (OSError, ValueError) as error:
         message = f"{label}: {(isinstance(error, OSError) and error.strerror) or error}"
         raise UnreadableFile(message) from None
-    return read_plan(text)
+    try:
+        return read_plan(text)
+    except InvalidInput as error:
+        raise InvalidInput(replace(problem, field=f"{label}: {problem.field}") for problem in error.problems) from None
 
 
 def _check(path: str, output: str | None) -> int:
@@ -207,7 +240,12 @@ def _check(path: str, output: str | None) -> int:
     found = check_plan(made)
     lines = [f"{staleness}" for staleness in found] or ["This host is as the plan found it."]
     write("\n".join(line if line.isprintable() else repr(line)[1:-1] for line in lines), output)
-    if found:
+    done = found and all(
+        s.kind in {"file_sha256", "http_status"} and "has the planned content" in s.message for s in found
+    )
+    if done:
+        click.echo(f"Plan {made.plan_id[:12]} is carried out already.", err=True)
+    elif found:
         click.echo(f"Stale: plan {made.plan_id[:12]} cannot be carried out on this host; make it anew.", err=True)
     return STALE if found else 0
 

@@ -48,7 +48,8 @@ fail() { # words: end, and put back what may have been changed
         say 'rolled back: everything is as it was before'
         exit 1
     fi
-    say "THE ROLLBACK FAILED, TOO: look at the messages above; the originals are below $store"
+    say "THE ROLLBACK IS NOT COMPLETE: look at the messages above, then run sh $0 --rollback once more"
+    say "the originals are below $store"
     exit 6
 }
 
@@ -76,6 +77,8 @@ look_at() { # number: set state to before, after or what else it is
         state='is reached through a symbolic link now'
     elif [ ! -f "$path" ]; then
         state='is not there any more'
+    elif [ ! -r "$path" ]; then
+        state='cannot be read: run this as root'
     elif ! is_as "$path"; then
         state="has another mode, owner or group now: $facts instead of $permissions $owner $group"
     else
@@ -283,6 +286,10 @@ need_extension() { # binary, extension
     (trusts "$1" && timeout 20 "$1" -m) 2>/dev/null | grep -iqx -- "$2" || stale "$1 does not load the extension $2"
 }
 
+need_user() { # user: that this host knows it
+    id -u -- "$1" >/dev/null 2>&1 || stale "$1 is no user of this host"
+}
+
 need_package() { # application, package
     [ -d "$1/vendor/$2" ] || stale "$2 is not in $1/vendor"
 }
@@ -395,6 +402,7 @@ answers() { # url, status, attempts, seconds each: set got to the last answer
     attempt=1
     while :; do
         got=$(status_of "$1" "$4")
+        [ "$got" != 000 ] || got='' # so curl says that there was no answer
         [ "$got" = "$2" ] && return
         [ "$attempt" -lt "$3" ] || break
         attempt=$((attempt + 1))
@@ -485,6 +493,9 @@ main() {
     fi
     is_stale=0 count_before=0 count_after=0
     for_each_file survey
+    if [ "$is_stale$mode" = 1rollback ]; then
+        refuse 4 "somebody has changed the files since; nothing was changed. The originals are below $store"
+    fi
     [ "$is_stale" = 0 ] || refuse 4 'this host is not the one the plan was made for any more; nothing was changed'
 
     if [ "$mode" = rollback ]; then
@@ -531,7 +542,7 @@ main() {
         judge_candidates || fail 'php-fpm -t refuses the candidate'
         judge_all || fail 'php-fpm -t refuses the configuration as it stands'
         clean_up
-        say 'dry run: all of it would be done'
+        say 'dry run: every condition holds and php-fpm accepts the configuration; nothing was changed'
         exit 0
     fi
 
@@ -553,6 +564,7 @@ main() {
     rm -f -- "$started"
     clean_up
     say "applied; to undo it: sh $0 --rollback"
+    remind
 }
 
 main "$@"

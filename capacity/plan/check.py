@@ -20,8 +20,9 @@ from capacity.plan.probe import (
     php_extensions,
     read_file,
     service_active,
+    user_exists,
 )
-from capacity.plan.steps import SetDirective, SetEnv, Validate
+from capacity.plan.steps import ClearConfigCache, SetDirective, SetEnv, Validate
 from capacity.splices import Splice, spliced
 
 __all__ = ["Staleness", "check_plan"]
@@ -76,7 +77,7 @@ def check_plan(plan: ChangePlan) -> tuple[Staleness, ...]:
             found.append(Staleness(condition.kind, subject, message))
     if not any(staleness.kind == "file_sha256" for staleness in found):
         found += [*_edits(plan), *_includes(plan)]
-    return tuple(found)
+    return (*found, *_users(plan))
 
 
 def _verdict(condition: Precondition, plan: ChangePlan) -> tuple[str, str | None]:
@@ -92,7 +93,7 @@ def _verdict(condition: Precondition, plan: ChangePlan) -> tuple[str, str | None
             there = service_active(condition.service, condition.pid_file, condition.processes)
             return condition.service, None if there else "is not active"
         case "env_key_set":
-            return condition.path, None if _is_set(condition.path, condition.key) else f"{condition.key} is not set"
+            return condition.path, _unset(condition.path, condition.key)
         case "php_extension":
             there = condition.extension in (php_extensions(condition.binary) or ())
             return condition.binary, None if there else f"does not load the extension {condition.extension}"
@@ -123,12 +124,18 @@ def _file(condition: FileSha256, plan: ChangePlan) -> str | None:
     return "; ".join(other) or None
 
 
-def _is_set(path: str, key: str) -> bool:
+def _unset(path: str, key: str) -> str | None:
     try:
         found = read_env(read_file(path).data, [key]).get(key)
     except (UnreadableFile, InvalidInput):
-        return False
-    return found is not None and bool(found.value)
+        return f"whether {key} is set cannot be seen"
+    return None if found is not None and found.value else f"{key} is not set"
+
+
+def _users(plan: ChangePlan) -> Iterator[Staleness]:
+    for step in plan.steps:
+        if isinstance(step, ClearConfigCache) and not user_exists(step.user):
+            yield Staleness("user", step.user, "is no user of this host")
 
 
 def _edits(plan: ChangePlan) -> Iterator[Staleness]:

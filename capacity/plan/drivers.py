@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from capacity.plan.application import DRIVER_KEYS, REDIS_PACKAGE, Application
 from capacity.plan.env_file import env_splice
 from capacity.plan.installation import Installation
+from capacity.plan.probe import systemd_runs
 from capacity.splices import Splice
 
 __all__ = ["DriverChange", "driver_changes"]
@@ -87,7 +88,10 @@ def _obstacle(application: Application, installation: Installation) -> str | Non
     if not installation.running:
         return None
     if not application.redis.active:
-        return f"{application.redis.service} is not active"
+        unseen = (
+            "" if systemd_runs() else f", as far as its pid file {application.redis.pid_file} says (--redis-pid-file)"
+        )
+        return f"{application.redis.service} is not active{unseen}"
     if application.client == "predis" and not application.has_package:
         return f"{REDIS_PACKAGE} is not in the vendor directory"
     if application.client == "phpredis" and "redis" not in (installation.extensions or ()):

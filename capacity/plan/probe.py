@@ -36,6 +36,7 @@ __all__ = [
     "read_file",
     "service_active",
     "systemd_runs",
+    "user_exists",
 ]
 
 _LARGEST_FILE = 2**20
@@ -141,6 +142,15 @@ def is_file(path: str | Path) -> bool:
         return Path(path).is_file()
     except OSError:
         return False
+
+
+def user_exists(name: str) -> bool:
+    """Whether this host knows a user of that name, or that number."""
+    try:
+        pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+    except (KeyError, OverflowError):
+        return False
+    return True
 
 
 def is_trusted(path: str) -> bool:

@@ -65,6 +65,16 @@ def _of_reload(recommendation: Recommendation, installation: Installation, steps
             ),
             step_ids=reloads,
         )
+    else:
+        yield Risk(
+            code="grace-since-when",
+            severity="info",
+            message=(
+                f"process_control_timeout is {grace} s in the file: requests at work survive the reload only if FPM "
+                "was restarted or reloaded since it was set"
+            ),
+            step_ids=reloads,
+        )
     yield Risk(
         code="reload-kills-service",
         severity="info",
@@ -168,8 +178,14 @@ def _of_limits(
             code="fewer-workers",
             severity="warning",
             message=(
-                f"the pool shrinks from {installation.settings.max_children} to {workers} workers, because "
-                f"{recommendation.binding} binds: requests beyond that wait instead of overloading the host"
+                f"the pool shrinks from {installation.settings.max_children} to {workers} workers: "
+                + (
+                    f"the expected load asks for no more. Was it seen at the busiest hour? A peak above "
+                    f"{scenario.headroom:g} times of it waits where it does not wait today"
+                    if recommendation.binding == "demand"
+                    else f"{recommendation.binding} allows no more, and requests beyond that wait instead of "
+                    "overloading the host"
+                )
             ),
             step_ids=grows,
         )
@@ -193,6 +209,12 @@ def _of_sessions(application: Application | None, steps: tuple[Step, ...]) -> It
             message="sessions do not move along: everybody who is logged in has to log in again, carts may be lost",
             step_ids=moved,
         )
+    yield Risk(
+        code="redis-not-asked",
+        severity="info",
+        message="that Redis runs is checked, not that its port and password in .env are right: only the site tells",
+        step_ids=_ids(steps, "set_env"),
+    )
     clears = _ids(steps, "clear_config_cache")
     if clears:
         yield Risk(
@@ -251,6 +273,17 @@ def _of_knowledge(
             code="objective-missed",
             severity="warning",
             message="no pool within the limits meets the objective; this plan brings the most the host can carry",
+        )
+    most = [
+        max((band.users or 0 for band in bands), default=0)
+        for bands in (recommendation.current_bands, recommendation.bands)
+    ]
+    if _setting(steps, "pm.max_children") and any(most) and most[1] <= most[0]:
+        yield Risk(
+            code="carries-no-more",
+            severity="warning",
+            message=f"the pool carries no more users than today ({most[0]} before, {most[1]} after)",
+            step_ids=_setting(steps, "pm.max_children"),
         )
     if not _ids(steps, "verify_http"):
         yield Risk(

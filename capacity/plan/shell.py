@@ -110,6 +110,9 @@ def _data(plan: ChangePlan, search_path: str, systemd: str) -> Iterator[str]:
         ],
     )
     yield from _function("describe", [f"say {quote(text)}" for text in _described(plan)])
+    backlog = any(isinstance(step, SetDirective) and step.directive == "listen.backlog" for step in plan.steps)
+    restart = "say 'listen.backlog takes effect when FPM is restarted'"
+    yield from _function("remind", [restart] if backlog else [])
     afterwards = {file.path: file.sha256 for file in plan.postconditions}
     for number, file in enumerate(plan.files, 1):
         facts = {
@@ -135,6 +138,11 @@ def _described(plan: ChangePlan) -> Iterator[str]:
             yield f"{step.path} [{step.pool}] {step.directive}: {step.before or 'not set'} -> {step.after}"
         elif isinstance(step, SetEnv):
             yield f"{step.path} {step.key}: {step.before or 'not set'} -> {step.after}"
+        elif isinstance(step, ClearConfigCache):
+            yield f"then as {step.user}: {', '.join(' '.join(argv) for argv in step.argvs)}"
+        elif isinstance(step, Reload):
+            yield f"then reload {step.service}"
+    yield from (f"danger: {risk.message}" for risk in plan.risks if risk.severity == "danger")
 
 
 def _candidate(plan: ChangePlan, path: str, size: int) -> list[str]:
@@ -184,6 +192,7 @@ def _conditions(plan: ChangePlan) -> Iterator[str]:
                 always.append(f"need_package {_words(condition.application, condition.package)}")
             case "http_status":
                 running.append(f"need_http {_words(condition.url, condition.status)}")
+    always += [f"need_user {_words(step.user)}" for step in plan.steps if isinstance(step, ClearConfigCache)]
     yield from _function("need_all", always)
     yield from _function("need_running", running)
 

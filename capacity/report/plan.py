@@ -102,6 +102,7 @@ def _parts(plan: ChangePlan) -> list[_Part]:
         _Part("Only if, on the host", list(map(_condition, plan.preconditions))),
         _Part("What is done, in this order", list(map(_in_words, plan.steps)), numbered=True, remark=failing),
         _Part("How it is undone, in this order", list(map(_in_words, plan.rollback)), numbered=True),
+        _Part("What it rests on", [(f"{a.field}: {a.source}",) for a in plan.inputs.assumptions]),
         _Part("What was left alone", list(zip(plan.notes))),
         _Part("What more users would take", list(zip(plan.prediction.next_steps))),
         _Part("Keep in mind", list(zip(plan.prediction.cautions))),
@@ -184,7 +185,7 @@ def _each_users(plan: ChangePlan) -> _Part:
     known = [(name, workload[name], unit) for name, unit in _INPUTS.items() if name in workload]
     given = [f"{name} {_figure(value, unit)}" for name, value, unit in known if isinstance(value, int | float)]
     told = ", ".join(given) or "what the plan does not tell"
-    remark = f"Computed from {told}, not measured. Busy: of workers, cores and database the busiest that is known"
+    remark = f"Predictions, computed from {told}. Busy: of workers, cores and database the busiest that is known"
     return _Part("What numbers of users do to the pool", header=header, rows=rows, remark=remark)
 
 
