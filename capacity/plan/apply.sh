@@ -249,7 +249,7 @@ is_trusted() { # path: whether nobody but root and us can change it, or put some
         bits=${facts##* } facts=${facts% *}
         case ${facts% *} in 0 | "$(id -u)") ;; *) return 1 ;; esac
         case $bits in
-        [1357]???) ;; # sticky: what is in it belongs to those who made it
+        [1357]???) [ -d "$place" ] || return ;; # sticky: what is in it belongs to those who made it
         *[2367]) return 1 ;;
         *[2367]?) [ "${facts#* }" = 0 ] || [ "${facts#* }" = "$(id -g)" ] || return ;;
         esac
@@ -335,9 +335,10 @@ old_ones_live() { # pid, old children: whether one of them is still a child
     return 1
 }
 
+# -k: while a rollback runs TERM is ignored, by what it starts as well
 judge() { # seconds, binary, configuration: have FPM judge a configuration, and show what it says if it refuses
     trusts "$2" || return
-    said=$(timeout "$1" "$2" -t -y "$3" 2>&1) && return
+    said=$(timeout -k 5 "$1" "$2" -t -y "$3" 2>&1) && return
     # what a configuration says must not steer the terminal
     printf '%s\n' "$said" | tr -dc '[:print:]\n' 1>&2 2>/dev/null || :
     return 1
@@ -428,9 +429,9 @@ run_as() { # user, directory, seconds, command: what it prints may hold anything
             is_trusted "$directory/artisan" || exit
         fi
         if [ "$(id -un)" = "$user" ] || [ "$(id -u)" = "$user" ]; then
-            timeout "$seconds" "$@"
+            timeout -k 5 "$seconds" "$@"
         else
-            runuser -u "$user" -- timeout "$seconds" "$@"
+            runuser -u "$user" -- timeout -k 5 "$seconds" "$@"
         fi
     ) </dev/null >/dev/null 2>&1 8<&- 9<&- || {
         say "$* failed in $directory as $user: run it by hand to see why"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from capacity.errors import InvalidInput, Problem
 from capacity.fpm.directives import SIZING
@@ -50,9 +50,7 @@ def pool_changes(recommendation: Recommendation, installation: Installation, als
     after = state
     for _ in range(2):
         splices = directive_splices(state.data, installation.pool, values, include=lambda _: {})
-        after = FileState(
-            state.path, spliced(state.data, (s for _, s in splices)), state.mode, state.owner, state.group
-        )
+        after = replace(state, data=spliced(state.data, (splice for _, splice in splices)))
         result = _read_back(installation, after)
         # What FPM derives (start_servers, where the file does not say) may have moved with the rest.
         wrong = {name: value for name, value in wanted.items() if value != _today(result, name)}
@@ -176,7 +174,7 @@ def env_changes(application: Application, drivers: tuple[DriverChange, ...]) -> 
     after = spliced(state.data, (change.splice for change in drivers))
     return FileChange(
         state,
-        FileState(state.path, after, state.mode, state.owner, state.group),
+        replace(state, data=after),
         [
             SetEnv(
                 id=f"set-{change.key.lower().replace('_', '-')}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from capacity.errors import InvalidInput, UnreadableFile
@@ -13,7 +13,6 @@ from capacity.plan.env_file import read_env, set_env
 from capacity.plan.installation import include_line
 from capacity.plan.model import ChangePlan
 from capacity.plan.probe import (
-    FileState,
     fpm_version,
     http_status,
     is_directory,
@@ -150,10 +149,9 @@ def _edits(plan: ChangePlan) -> Iterator[Staleness]:
         except InvalidInput as error:
             yield Staleness("edit", before.path, str(error))
             continue
-        result = FileState(before.path, candidate, after.mode, after.owner, after.group)
         if candidate != edited:
             yield Staleness("edit", before.path, "the edits do something else than their steps say")
-        elif result.sha256 != after.sha256 or len(candidate) != after.size:
+        elif replace(state, data=candidate).sha256 != after.sha256 or len(candidate) != after.size:
             yield Staleness("edit", before.path, "the edits do not lead to the content the postcondition names")
 
 

@@ -535,6 +535,28 @@ def test_a_full_disk_leaves_everything_as_it_was(site: Site, plan: ChangePlan, s
         assert load.failures == []
 
 
+@pytest.mark.parametrize("where", ["fpm/pool.d", "app", "backups"])
+def test_a_read_only_file_system_leaves_everything_as_it_was(
+    site: Site, plan: ChangePlan, stubs: Programs, where: str
+) -> None:
+    place = site.directory / where
+    place.mkdir(exist_ok=True)
+    before, script = site.snapshot(), site.script(plan)
+    with ExitStack() as stack:
+        if subprocess.run(["mount", "--bind", place, place]).returncode == 0:
+            stack.callback(subprocess.run, ["umount", "--lazy", place], check=True)
+            subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
+        else:  # where nothing can be mounted, programs that fail as they would there
+            for name in ("mkdir", "cp", "mv"):
+                stubs.break_at(name, f"*{where}*", "echo 'Read-only file system' >&2; exit 1")
+            script = site.script(plan, stubs.directory)
+        with Load(site) as load:
+            done = site.run(script)
+            assert (done.code, NOTHING in done.err) == (1, True), done.err
+            is_restored(site, before)
+        assert load.failures == []
+
+
 def test_of_two_runs_at_once_one_is_turned_away(site: Site, plan: ChangePlan) -> None:
     script, before = site.script(plan), site.snapshot()
     with Load(site) as load:
@@ -981,3 +1003,18 @@ esac
     asked = (stubs.directory / "asked").read_text().splitlines()
     assert asked.count("reload php8.2-fpm") == 2
     assert {f"is-active {service}" for service in services} <= set(asked)
+
+
+def test_busybox_will_do(site: Site, plan: ChangePlan, stubs: Programs) -> None:
+    busybox = shutil.which("busybox", path=SEARCH_PATH) or missing("busybox is not installed")
+    subprocess.run([busybox, "--install", "-s", str(stubs.directory)], check=True)
+    before, script = site.snapshot(), site.directory / "busybox.sh"
+    script.write_text(plan_shell(plan, search_path=f"{stubs.directory}:{SEARCH_PATH}"))
+    for way in ([], ["--rollback"]):
+        done = subprocess.run(
+            [busybox, "sh", str(script), *way], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        if not way:
+            is_applied(site, before)
+    is_restored(site, before)
