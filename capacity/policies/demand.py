@@ -33,7 +33,7 @@ _ONE_BY_ONE = 500.0
 # Pools to solve at once when counts are tried one by one.
 _AT_A_TIME = 500
 # Cells of the X(n) tables that are worked on at once: they and a dozen temporaries stay in a core's cache.
-_CELLS = 2**13
+_CELLS = 2**15
 
 
 def rate_of(table: Table, users: Column) -> Column:

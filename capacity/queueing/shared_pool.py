@@ -28,6 +28,8 @@ Pool: TypeAlias = dict[str, Array]
 Inner: TypeAlias = tuple[Array, Array, Array]  # cores, cpu_time, service_time
 
 _LARGE_POOL = 4096
+_LEAST_LOG = -690.0  # ln of the smallest probability to start from, well above what underflows
+_FEW = 16  # columns up to which plain numbers are faster than NumPy's calls
 
 # Cells of the X(n) table that one block may hold: 2^19 float64 are 4 MiB.
 _CELLS = 2**19
@@ -234,9 +236,69 @@ def _states_seen(servers: Array, inner: Inner, falling: Array, arrivals: Callabl
 
 def _table(servers: Array, inner: Inner) -> Array:
     """X(n) for n = 0 .. max(servers), a row a state and a column a pool."""
+    cores, cpu_time, service_time = np.broadcast_arrays(*inner)
     states = np.arange(np.max(servers) + 1.0)[:, None]
-    columns = np.broadcast_arrays(states, *inner)
-    return inner_throughput(*(np.ravel(column) for column in columns)).reshape(columns[0].shape)
+    table: Array = states / service_time
+    share = cpu_time / service_time
+    stepped = (cores >= 1) & (cores == np.floor(cores)) & (share > 0) & (cores * np.log(share) > _LEAST_LOG)
+    rest = np.flatnonzero(~stepped)
+    if rest.size:
+        columns = np.broadcast_arrays(states, cores[rest], cpu_time[rest], service_time[rest])
+        table[:, rest] = inner_throughput(*(np.ravel(column) for column in columns)).reshape(columns[0].shape)
+    rows = np.flatnonzero(stepped)
+    if rows.size:
+        table[:, rows] = _stepped(table[:, rows], cores[rows], share[rows], 1.0 - share[rows], service_time[rows])
+    return table
+
+
+def _stepped(table: Array, cores: Array, share: Array, rest: Array, service_time: Array) -> Array:
+    """X(n) from X(n - 1), one column a pool with a whole number of cores; up to n = cores it is in the table.
+
+    h is P(every core busy) and b = P(exactly the cores busy), as an arriving customer of n sees them; D = X(n) of
+    workers that never wait over X(n). No term is negative but -h, and h <= 1 <= D: nothing cancels or overflows.
+    The same operations in the same order for one column and for many, so that no pool depends on its neighbours.
+    """
+    order = np.argsort(cores, kind="stable")
+    k, p, q, s = (value[order] for value in (cores, share, rest, service_time))
+    b = np.power(p, k)
+    h = b.copy()
+    top = table.shape[0]
+    if order.size < _FEW:
+        columns = [_stepped_one(top, *values) for values in zip(*(v.tolist() for v in (k, p, q, s, b)), strict=True)]
+        for column, (first, rates) in zip(order, columns, strict=True):
+            table[first:, column] = rates
+        return table
+    table = table[:, order]
+    beyond = np.searchsorted(k, np.arange(top), side="left")  # how many have fewer cores than n
+    ratio, later, busy, wider = (np.empty(order.size) for _ in range(4))
+    for n in range(int(k[0]) + 1, top):
+        part = slice(0, int(beyond[n]))
+        near, new, work, d = k[part], later[part], busy[part], wider[part]
+        np.divide(n, np.subtract(n, near, out=new), out=new)
+        np.multiply(np.multiply(b[part], q[part], out=work), new, out=new)
+        np.multiply(np.divide(np.multiply(n, p[part], out=work), near, out=work), h[part], out=work)
+        np.subtract(np.add(1.0, work, out=d), h[part], out=d)
+        near_full = np.subtract(1.0, np.divide(near, n, out=ratio[part]), out=ratio[part])
+        np.add(d, np.multiply(new, near_full, out=near_full), out=d)
+        table[n, part] /= d
+        np.divide(np.add(work, new, out=work), d, out=h[part])
+        np.divide(new, d, out=b[part])
+    back = np.empty_like(order)
+    back[order] = np.arange(order.size)
+    return table[:, back]
+
+
+def _stepped_one(top: int, k: float, p: float, q: float, s: float, b: float) -> tuple[int, list[float]]:
+    """The same for one pool, in plain numbers: a NumPy call for each of them would take longer."""
+    h, rates = b, []
+    for n in range(int(k) + 1, top):
+        later = b * q * (n / (n - k))
+        busy = n * p / k * h
+        wider = 1.0 + busy - h + later * (1.0 - k / n)
+        rates.append(n / s / wider)
+        h = (busy + later) / wider
+        b = later / wider
+    return int(k) + 1, rates
 
 
 def _below(table: Array, servers: Array, arrivals: Callable[[Array], Array]) -> tuple[Array, Array, Array]:
