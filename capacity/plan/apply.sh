@@ -62,8 +62,12 @@ for_each_file() { # command: call it with the number of each file, the facts of 
 
 # ---------------------------------------------------------------- files
 
+limited() { # seconds, command: the locks stay here, for busybox' timeout lives on for a second
+    timeout "$@" 8<&- 9<&-
+}
+
 sum_of() { # file: its sha256; somebody may have put a pipe there, or a device without an end
-    sum=$(timeout 10 head -c 1048577 -- "$1" | sha256sum) || return
+    sum=$(limited 10 head -c 1048577 -- "$1" | sha256sum) || return
     printf '%s\n' "${sum%% *}"
 }
 
@@ -121,7 +125,7 @@ back_up() { # number: keep the original, once
         return 1
     fi
     mkdir -p -- "${backup%/*}" && rm -f -- "$backup.part" || return
-    if timeout 10 cp -p -- "$path" "$backup.part" && [ "$(sum_of "$backup.part")" = "$before" ] &&
+    if limited 10 cp -p -- "$path" "$backup.part" && [ "$(sum_of "$backup.part")" = "$before" ] &&
         is_as "$backup.part" && mv -f -T -- "$backup.part" "$backup"; then
         return
     fi
@@ -166,7 +170,7 @@ stage() { # number: make the old and the new file, so that both ways are renames
     [ "$mode" = dry-run ] && original=$path
     (
         enter_hold && rm -f -- "old-$1" "new-$1" "config-$1" || exit
-        timeout 10 cp -p -- "$original" "old-$1" && timeout 10 cp -p -- "$original" "new-$1" || exit
+        limited 10 cp -p -- "$original" "old-$1" && limited 10 cp -p -- "$original" "new-$1" || exit
         "candidate_$1" "old-$1" >"new-$1" || exit
         [ "$(sum_of "old-$1")" = "$before" ] && [ "$(sum_of "new-$1")" = "$after" ] || exit
         is_as "old-$1" && is_as "new-$1" || exit
@@ -266,7 +270,7 @@ trusts() { # program: as is_trusted, and tell
 }
 
 need_version() { # binary, release
-    case $({ trusts "$1" && timeout 20 "$1" -v; } 2>/dev/null | head -n 1) in
+    case $({ trusts "$1" && limited 20 "$1" -v; } 2>/dev/null | head -n 1) in
     "PHP $2."*'(fpm-fcgi)'*) ;;
     *) stale "$1 is not PHP $2 any more" ;;
     esac
@@ -277,13 +281,13 @@ need_service() { # service, pid file, process names
 }
 
 need_key() { # path, key: that it has a value; the value is nobody's business
-    timeout 10 grep -E "^[[:space:]]*(export[[:space:]]+)?$2[[:space:]]*=" -- "$1" | tail -n 1 |
+    limited 10 grep -E "^[[:space:]]*(export[[:space:]]+)?$2[[:space:]]*=" -- "$1" | tail -n 1 |
         grep -Eq "=[[:space:]]*([\"'][^\"']|[^[:space:]#\"'])" ||
         stale "$2 is not set in $1"
 }
 
 need_extension() { # binary, extension
-    (trusts "$1" && timeout 20 "$1" -m) 2>/dev/null | grep -iqx -- "$2" || stale "$1 does not load the extension $2"
+    (trusts "$1" && limited 20 "$1" -m) 2>/dev/null | grep -iqx -- "$2" || stale "$1 does not load the extension $2"
 }
 
 need_user() { # user: that this host knows it
@@ -306,7 +310,7 @@ pid_of() { # service, pid file, process names: the main process, if it lives and
         pid=$(systemctl show --property MainPID --value -- "$1") || return
     else
         [ -n "$2" ] && [ -f "$2" ] || return
-        pid=$(timeout 10 head -c 32 -- "$2") || return
+        pid=$(limited 10 head -c 32 -- "$2") || return
     fi
     case $pid in '' | 0 | *[!0-9]*) return 1 ;; esac
     name=$(cat "/proc/$pid/comm" 2>/dev/null) || return
@@ -338,7 +342,7 @@ old_ones_live() { # pid, old children: whether one of them is still a child
 # -k: while a rollback runs TERM is ignored, by what it starts as well
 judge() { # seconds, binary, configuration: have FPM judge a configuration, and show what it says if it refuses
     trusts "$2" || return
-    said=$(timeout -k 5 "$1" "$2" -t -y "$3" 2>&1) && return
+    said=$(limited -k 5 "$1" "$2" -t -y "$3" 2>&1) && return
     # what a configuration says must not steer the terminal
     printf '%s\n' "$said" | tr -dc '[:print:]\n' 1>&2 2>/dev/null || :
     return 1
@@ -395,7 +399,7 @@ status_of() { # url, seconds
         once=''
         case $(wget --help 2>&1) in *--max-redirect*) once='--max-redirect=0 --tries=1 --no-proxy' ;; esac
         # shellcheck disable=SC2086 # several words, and of our own
-        timeout "$2" wget -q -S $once -O /dev/null -T "$2" -- "$1" 2>&1 | sed -n 's/^ *HTTP\/[0-9.]* \([0-9]*\).*/\1/p' | head -n 1
+        limited "$2" wget -q -S $once -O /dev/null -T "$2" -- "$1" 2>&1 | sed -n 's/^ *HTTP\/[0-9.]* \([0-9]*\).*/\1/p' | head -n 1
     fi
 }
 
