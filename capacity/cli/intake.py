@@ -19,9 +19,9 @@ from capacity.results import Assumption
 from capacity.scenario import CASE_STUDY, CASE_STUDY_SOURCE, Scenario, scenario_text, tables_of_toml, value_of
 from capacity.units import format_bytes, format_seconds, shown
 
-__all__ = ["Intake", "take_in", "tell_assumptions"]
+__all__ = ["Intake", "read_named", "take_in", "tell_assumptions"]
 
-_LARGEST_POOL_FILE = 2**20
+_LARGEST_FILE = 2**20
 _LARGEST_SCENARIO = 2**20
 
 
@@ -103,7 +103,7 @@ def _from_pool_file(
     """Put the pool's settings, and FPM's process.max, into the tables."""
     from capacity.fpm import pool_settings, read_pools, surprises
 
-    content, label = _read(path), _label(path)
+    content, label = read_named(path, "pool file"), _label(path)
     try:
         file = read_pools(content)
     except InvalidInput as error:
@@ -188,16 +188,17 @@ def _by_option(problem: Problem, fields: Mapping[str, Any], origins: Mapping[str
     return replace(problem, hint=f"{problem.hint}; {hint}" if problem.hint else hint)
 
 
-def _read(path: str) -> bytes:
+def read_named(path: str, what: str) -> bytes:
+    """Read a file that the command line names, at most 1 MiB of it."""
     try:
         with Path(path).open("rb") as file:
-            data = file.read(_LARGEST_POOL_FILE + 1)
+            data = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         message = f"{_label(path)}: {reason}"
         raise UnreadableFile(message) from None
-    if len(data) > _LARGEST_POOL_FILE:
-        message = f"{_label(path)}: larger than 1 MiB, so it is no pool file"
+    if len(data) > _LARGEST_FILE:
+        message = f"{_label(path)}: larger than 1 MiB, so it is no {what}"
         raise UnreadableFile(message)
     return data
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 INFEASIBLE, STALE = 3, 4
 _FORMATS = ("table", "json", "diff", "markdown", "shell")
 _BY_SUFFIX = {".json": "json", ".diff": "diff", ".patch": "diff", ".md": "markdown", ".sh": "shell"}
-_LARGEST_PLAN = 2**20
 
 
 @click.command()
@@ -218,18 +217,13 @@ def _binary(running: RunningPool) -> str | None:
 
 
 def _stored(path: str) -> ChangePlan:
+    from capacity.cli.intake import read_named
     from capacity.plan.model import read_plan
 
-    label = shown(path, longest=200)
     try:
-        with Path(path).open("rb") as file:
-            text = file.read(_LARGEST_PLAN + 1)
-    except (OSError, ValueError) as error:
-        message = f"{label}: {(isinstance(error, OSError) and error.strerror) or error}"
-        raise UnreadableFile(message) from None
-    try:
-        return read_plan(text)
+        return read_plan(read_named(path, "plan"))
     except InvalidInput as error:
+        label = shown(path, longest=200)
         raise InvalidInput(replace(problem, field=f"{label}: {problem.field}") for problem in error.problems) from None
 
 

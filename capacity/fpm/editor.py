@@ -17,7 +17,7 @@ from capacity.fpm.ini import Statement
 from capacity.fpm.pool_file import Place, PoolFile, folded, read_pools
 from capacity.splices import Splice, spliced
 
-__all__ = ["EDITABLE", "EDITABLE_GLOBAL", "directive_splices", "set_directives"]
+__all__ = ["EDITABLE", "EDITABLE_GLOBAL", "FORMS", "directive_splices", "set_directives"]
 
 EDITABLE: Mapping[str, str] = {directive.name: directive.kind for directive in SIZING}
 """The directives of a pool that may be set, and how FPM converts each; a closed list."""
@@ -25,7 +25,7 @@ EDITABLE_GLOBAL: Mapping[str, str] = {"process.max": "integer", "process_control
 """The same for ``[global]``."""
 
 # Whole texts, with nothing in them that could end a value, a line or a shell word.
-_FORMS = {
+FORMS = {
     "pm": (re.compile("|".join(MANAGERS), re.IGNORECASE | re.ASCII), "must be static, dynamic or ondemand"),
     "integer": (re.compile("-?[0-9]{1,10}"), "must be a whole number"),
     "time": (re.compile("[0-9]{1,10}[smhd]?"), "must be whole seconds, or a whole number and one of s, m, h, d"),
@@ -159,7 +159,7 @@ def _texts(section: str, values: Mapping[str, str | int | None]) -> dict[str, tu
             texts[name] = None
         else:
             text = str(value)
-            form, rule = _FORMS[kinds[name]]
+            form, rule = FORMS[kinds[name]]
             notes: list[Note] = []
             if isinstance(value, bool) or not isinstance(value, str | int) or form.fullmatch(text) is None:
                 problems.append(Problem(name, rule, repr(text[:80]), ""))

@@ -16,7 +16,7 @@ from capacity.errors import InvalidInput
 from capacity.fpm.directives import KINDS, Note, complaint, convert
 from capacity.fpm.settings import Examination, examine, page_and_log_breaches
 
-__all__ = ["Finding", "check", "refusal"]
+__all__ = ["Finding", "check", "refusal", "whole_number"]
 
 Texts = Mapping[str, str]
 
@@ -179,7 +179,7 @@ def _noted(note: Note, section: str, text: str | None) -> Finding:
     return Finding(note.code, severity, note.message, note.directive, text, section)
 
 
-def _number(texts: Texts, name: str, default: int) -> int | None:
+def whole_number(texts: Texts, name: str, default: int) -> int | None:
     """A whole number as FPM converts it; None where it is unknown or cannot be converted."""
     text = texts.get(name)
     if text is None:
@@ -195,7 +195,7 @@ def _global_errors(overall: Texts, has_pools: bool) -> Iterator[Finding]:
         return Finding(code, "error", f"{name} = {overall.get(name)}: {why}", name, overall.get(name), said=said)
 
     limit, most, priority = (
-        _number(overall, n, d) for n, d in (("log_limit", 1024), ("process.max", 0), ("process.priority", 64))
+        whole_number(overall, n, d) for n, d in (("log_limit", 1024), ("process.max", 0), ("process.priority", 64))
     )
     if limit is not None and limit < 512:
         yield error("log-limit", "log_limit", "a log line has at least 512 bytes", "log_limit must be greater than 512")
@@ -223,7 +223,7 @@ def _pool_errors(name: str, texts: Texts, examined: Examination, overall: Texts,
     if not texts.get("listen"):
         message = "listen is missing: the pool needs a socket or a port of its own"
         yield error("listen-missing", "listen", message, "no listen address have been defined!")
-    priority = _number(texts, "process.priority", 64)
+    priority = whole_number(texts, "process.priority", 64)
     if priority is not None and priority != 64 and not -19 <= priority <= 20:
         said = "process.priority must be included into [-19,20]"
         yield error("priority", "process.priority", f"process.priority = {priority} must be from -19 to 20", said)
@@ -325,12 +325,12 @@ def _global_lints(
     def warn(code: str, directive: str, message: str) -> Finding:
         return Finding(code, "warning", message, directive, overall.get(directive))
 
-    if _number(overall, "process_control_timeout", 0) == 0:
+    if whole_number(overall, "process_control_timeout", 0) == 0:
         message = (
             "process_control_timeout is 0: a reload or a stop kills the requests in flight (502); 10s lets most finish"
         )
         yield warn("requests-die-at-reload", "process_control_timeout", message)
-    most = _number(overall, "process.max", 0)
+    most = whole_number(overall, "process.max", 0)
     wanted = sum(found.values.get("max_children", 0) for found in examined.values())
     status = 2 * sum(bool(texts.get("pm.status_listen")) for texts in sections.values())
     if most and 0 < most < wanted + status:

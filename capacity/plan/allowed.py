@@ -11,17 +11,16 @@ import re
 from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from capacity.errors import InvalidInput, Problem
-from capacity.fpm.directives import MANAGERS
+from capacity.fpm.editor import EDITABLE, FORMS
 from capacity.units import shown
 
 __all__ = [
-    "DIRECTIVES",
     "DirectiveName",
     "DriverWord",
     "EnvKey",
@@ -63,7 +62,6 @@ DirectiveName = Literal[
     "request_terminate_timeout",
 ]
 """The directives a plan may set: sizes and times, nothing that says who runs what, or where."""
-DIRECTIVES: Final[frozenset[str]] = frozenset(DirectiveName.__args__)  # type: ignore[attr-defined]
 
 EnvKey = Literal["SESSION_DRIVER", "CACHE_STORE", "CACHE_DRIVER"]
 """The keys of a Laravel ``.env`` a plan may set."""
@@ -78,7 +76,6 @@ _FPM = re.compile(r"(?:/[^\0]*/)?php-fpm[0-9.]{0,8}")
 _PHP = re.compile(r"(?:/[^\0]*/)?php[0-9.]{0,8}")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\]")
 _URL_REST = re.compile(r"[A-Za-z0-9/_.~%?&=+,:@-]*")
-_INTEGER, _TIME = re.compile(r"-?[0-9]{1,10}"), re.compile(r"[0-9]{1,10}[smhd]?")
 
 
 def _refuse(rule: str, text: str, hint: str = "") -> NoReturn:
@@ -176,13 +173,9 @@ def directive_value(directive: str, text: str) -> str:
     Traceback (most recent call last):
     capacity.errors.InvalidInput: must be a whole number; got '40 ; more'
     """
-    if directive == "pm":
-        fine, rule = text in MANAGERS, "must be static, dynamic or ondemand"
-    elif directive in {"pm.process_idle_timeout", "request_terminate_timeout"}:
-        fine, rule = _TIME.fullmatch(text) is not None, "must be whole seconds, or a whole number and one of s, m, h, d"
-    else:
-        fine, rule = _INTEGER.fullmatch(text) is not None, "must be a whole number"
-    if not fine:
+    form, rule = FORMS[EDITABLE[directive]]
+    # a plan has one spelling of pm, FPM any
+    if form.fullmatch(text) is None or text != text.lower():
         _refuse(rule, text)
     return text
 

@@ -35,10 +35,6 @@ refuse() { # code, words: end before anything was changed
 fail() { # words: end, and put back what may have been changed
     trap '' HUP INT TERM
     say "failed: $*"
-    if [ "$mode" = rollback ]; then
-        say "the rollback failed: the originals are below $store"
-        exit 6
-    fi
     if [ "$changed$reloaded$cached" = 000 ]; then
         clean_up
         say 'nothing was changed'
@@ -491,8 +487,11 @@ main() {
     check_tools
     lock || refuse 7 'another run is at work here'
     locked=1
-    trap 'fail interrupted' HUP INT TERM
-    [ "$mode" = rollback ] && trap '' HUP INT TERM
+    if [ "$mode" = rollback ]; then
+        trap '' HUP INT TERM
+    else
+        trap 'fail interrupted' HUP INT TERM
+    fi
     if [ -f "$started" ]; then
         resumed=1
     fi

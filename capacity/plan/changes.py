@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from capacity.errors import InvalidInput, Problem
-from capacity.fpm.directives import SIZING
+from capacity.fpm.directives import KINDS, SIZING
 from capacity.fpm.editor import directive_splices
-from capacity.fpm.rules import check, refusal
 from capacity.fpm.settings import pool_settings
-from capacity.plan.allowed import DIRECTIVES
 from capacity.plan.application import Application
 from capacity.plan.drivers import DriverChange
 from capacity.plan.installation import Installation, whole_configuration
@@ -23,6 +21,8 @@ __all__ = ["ON_REQUEST", "FileChange", "env_changes", "pool_changes"]
 
 ON_REQUEST = ("listen.backlog", "request_terminate_timeout")
 """Recommended, but set only on request: the one needs a restart, the other ends requests that may be meant to last."""
+
+_FIELDS = {directive.name: directive.field for directive in SIZING}
 
 
 @dataclass
@@ -78,7 +78,7 @@ def _wanted(
     notes = []
     for directive in SIZING:
         value = getattr(recommendation.pool, directive.field)
-        if value is None or directive.name not in DIRECTIVES:
+        if value is None:
             continue
         if directive.name not in ON_REQUEST or directive.name in also:
             wanted[directive.name] = value
@@ -100,19 +100,14 @@ def _same_effect(name: str, value: int, today: str | int | None, somaxconn: int 
 
 
 def _today(settings: PoolSettings, name: str) -> str | int | None:
-    field = next(directive.field for directive in SIZING if directive.name == name)
-    value: str | int | None = getattr(settings, field)
+    value: str | int | None = getattr(settings, _FIELDS[name])
     return value
 
 
 def _read_back(installation: Installation, candidate: FileState) -> PoolSettings:
     """What FPM would make of the whole configuration with the candidate in it; refused where FPM would refuse."""
     file, _ = whole_configuration(installation.config, candidate)
-    found = refusal(
-        check(
-            file.pools, file.global_settings, overridden=file.overridden, root="user" in file.pools[installation.pool]
-        )
-    )
+    found = installation.refused(file)
     if found is not None:
         raise InvalidInput([Problem(candidate.path, "must be accepted by php-fpm -t after the change", found.message)])
     return pool_settings(file.pools[installation.pool])
@@ -126,9 +121,9 @@ def _set_directive(
         place for place in installation.file.places.get((installation.pool, name), ()) if place.path in {"", state.path}
     ]
     before = places[-1].statement.value if places else None
-    value = getattr(recommendation.pool, next(d.field for d in SIZING if d.name == name))
-    seconds = name in {"pm.process_idle_timeout", "request_terminate_timeout"}
-    after = f"{value}s" if seconds and f"{value}s".encode() in splice.insert else str(value)
+    value = getattr(recommendation.pool, _FIELDS[name])
+    seconds = KINDS[name] == "time" and f"{value}s".encode() in splice.insert
+    after = f"{value}s" if seconds else str(value)
     return SetDirective(
         id=f"set-{name.replace('.', '-').replace('_', '-')}",
         path=state.path,
@@ -163,8 +158,7 @@ def _reason(name: str, recommendation: Recommendation) -> str:
             )
         case "pm.max_spare_servers":
             return f"idle workers above 40 % of {workers} are let go, one a second"
-    setting = next(directive.field for directive in SIZING if directive.name == name)
-    chosen = next((choice.reason for choice in recommendation.choices if choice.setting == setting), None)
+    chosen = next((choice.reason for choice in recommendation.choices if choice.setting == _FIELDS[name]), None)
     return chosen or f"as it is recommended for pm = {pool.pm}"
 
 

@@ -11,11 +11,10 @@ from glob import glob
 from pathlib import Path
 
 from capacity.errors import InvalidInput, Problem, UnreadableFile
-from capacity.fpm.directives import convert
 from capacity.fpm.pool_file import PoolFile, folded, read_pools
-from capacity.fpm.rules import check, refusal
+from capacity.fpm.rules import Finding, check, refusal, whole_number
 from capacity.fpm.settings import pool_settings
-from capacity.plan.probe import FileState, fpm_information, fpm_version, php_extensions, read_file
+from capacity.plan.probe import SEARCH_PATH, FileState, fpm_information, fpm_version, php_extensions, read_file
 from capacity.plan.steps import IncludeLine
 from capacity.pool import PoolSettings
 from capacity.units import shown
@@ -23,7 +22,6 @@ from capacity.units import shown
 __all__ = ["Installation", "include_line", "included", "inspect_installation", "whole_configuration"]
 
 _VERSIONED = re.compile(r"/php/?([0-9])\.?([0-9]{1,2})/")
-_SEARCH_PATH = "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
@@ -83,11 +81,11 @@ class Installation:
 
     def global_number(self, name: str) -> int:
         """Whole number or whole seconds of ``[global]``; FPM's default is 0."""
-        kind = "time" if name == "process_control_timeout" else "integer"
-        try:
-            return int(convert(kind, name, self.file.global_settings.get(name, "0"), []))
-        except InvalidInput:
-            return 0
+        return whole_number(self.file.global_settings, name, 0) or 0
+
+    def refused(self, file: PoolFile) -> Finding | None:
+        """What FPM would refuse of a configuration of this pool."""
+        return _refused(file, root="user" in file.pools[self.pool])
 
 
 def inspect_installation(
@@ -210,7 +208,7 @@ def included(pattern: str) -> tuple[str, ...] | None:
 def _main_configuration(pool_file: FileState, given: str | None, notes: list[str]) -> FileState:
     if given is not None:
         main = read_file(os.path.realpath(given))
-        if main.path != pool_file.path and _including(main, pool_file) == []:
+        if main.path != pool_file.path and _including(_read(main), pool_file) == []:
             raise InvalidInput(
                 [Problem("--fpm-config", f"must include {pool_file.path}", shown(main.path, longest=200))]
             )
@@ -219,7 +217,7 @@ def _main_configuration(pool_file: FileState, given: str | None, notes: list[str
     for candidate in (folder / "php-fpm.conf", folder.parent / "php-fpm.conf"):
         try:
             main = read_file(os.path.realpath(candidate))
-            if main.path == pool_file.path or _including(main, pool_file):
+            if main.path == pool_file.path or _including(_read(main), pool_file):
                 return main
         except (UnreadableFile, InvalidInput):
             continue
@@ -230,10 +228,10 @@ def _main_configuration(pool_file: FileState, given: str | None, notes: list[str
     return pool_file
 
 
-def _including(main: FileState, pool_file: FileState) -> list[tuple[int, tuple[str, ...]]]:
+def _including(main: PoolFile, pool_file: FileState) -> list[tuple[int, tuple[str, ...]]]:
     """Lines of the main configuration whose include brings the pool file in, with all the files each brings in."""
     lines = []
-    for include in _read(main).includes:
+    for include in main.includes:
         files = tuple(map(os.path.realpath, included(include.pattern) or ()))
         if pool_file.path in files:
             lines.append((include.line, files))
@@ -248,19 +246,23 @@ def include_line(main: FileState, pool_file: FileState) -> IncludeLine:
     InvalidInput
         If there is none, several, or one that says something else as well.
     """
-    (number, files), *more = _including(main, pool_file) or [(0, ())]
-    lines = _read(main).lines
-    line = lines[number - 1]
+    file = _read(main)
+    (number, files), *more = _including(file, pool_file) or [(0, ())]
+    line = file.lines[number - 1]
     if more or not number or len(line.statements) != 1 or files.count(pool_file.path) != 1:
         rule = f"must include {pool_file.path} once, on a line of its own"
         told = f"line {more[0][0] if more else number}" if number else "no such line"
         raise InvalidInput([Problem(main.path, rule, told)])
-    offset = sum(len(before.raw) for before in lines[: number - 1])
+    offset = sum(len(before.raw) for before in file.lines[: number - 1])
     return IncludeLine(offset=offset, length=len(line.raw.rstrip(b"\r\n")), files=files)
 
 
+def _refused(file: PoolFile, *, root: bool) -> Finding | None:
+    return refusal(check(file.pools, file.global_settings, overridden=file.overridden, root=root))
+
+
 def _refuse_broken(file: PoolFile, main: FileState, *, root: bool) -> None:
-    broken = refusal(check(file.pools, file.global_settings, overridden=file.overridden, root=root))
+    broken = _refused(file, root=root)
     if broken is not None:
         hint = "mend it first: a plan starts from a configuration that works"
         raise InvalidInput([Problem(main.path, "must be accepted by php-fpm -t", broken.message, hint)])
@@ -272,12 +274,12 @@ def _binary(config: str) -> str:
     wanted = [f"php-fpm{found[1]}.{found[2]}"] if found else []
     installed = {
         path.rpartition("/")[2]: path
-        for folder in reversed(_SEARCH_PATH.split(":"))
+        for folder in reversed(SEARCH_PATH.split(":"))
         for path in glob(f"{folder}/php-fpm[0-9]*.[0-9]*")  # noqa: PTH207
     }
     newest = sorted(installed, key=lambda name: [int(part) for part in re.findall("[0-9]+", name)], reverse=True)
     for name in (*wanted, *newest, "php-fpm"):
-        if (path := shutil.which(name, path=_SEARCH_PATH)) is not None:
+        if (path := shutil.which(name, path=SEARCH_PATH)) is not None:
             return path
     return wanted[0] if wanted else "php-fpm"
 

@@ -24,6 +24,8 @@ from capacity.errors import InvalidInput, Problem, UnreadableFile
 from capacity.units import shown
 
 __all__ = [
+    "SEARCH_PATH",
+    "SYSTEMD",
     "FileState",
     "fpm_information",
     "fpm_version",
@@ -40,9 +42,12 @@ __all__ = [
 ]
 
 _LARGEST_FILE = 2**20
-_SYSTEMD = Path("/run/systemd/system")
+SYSTEMD = "/run/systemd/system"
+"""The directory that is there where systemd runs."""
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are looked for, whatever the caller's PATH says."""
 # What is asked must not depend on who asks: no locale, no PHP_INI_SCAN_DIR, no LD_PRELOAD.
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+_ENVIRONMENT = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,7 @@ def fpm_information(binary: str) -> dict[str, str]:
 
 def systemd_runs() -> bool:
     """Whether systemd is this machine's init."""
-    return _SYSTEMD.is_dir()
+    return Path(SYSTEMD).is_dir()
 
 
 def pid_of(pid_file: str, processes: Sequence[str]) -> int | None:

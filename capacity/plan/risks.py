@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from capacity.errors import InvalidInput
-from capacity.fpm.directives import convert
+from capacity.fpm.rules import whole_number
 from capacity.plan.application import Application
 from capacity.plan.conditions import Risk
 from capacity.plan.installation import Installation
@@ -161,7 +160,9 @@ def _of_limits(
         )
     limit = installation.global_number("process.max")
     total = workers + sum(
-        _max_children(installation, name) for name in installation.file.pools if name != installation.pool
+        whole_number(texts, "pm.max_children", 0) or 0
+        for name, texts in installation.file.pools.items()
+        if name != installation.pool
     )
     if 0 < limit < total:
         yield Risk(
@@ -189,13 +190,6 @@ def _of_limits(
             ),
             step_ids=grows,
         )
-
-
-def _max_children(installation: Installation, pool: str) -> int:
-    try:
-        return int(convert("integer", "pm.max_children", installation.file.pools[pool].get("pm.max_children", "0"), []))
-    except InvalidInput:
-        return 0
 
 
 def _of_sessions(application: Application | None, steps: tuple[Step, ...]) -> Iterator[Risk]:

@@ -13,6 +13,7 @@ from shlex import quote
 
 from capacity.errors import InvalidInput, Problem
 from capacity.plan.model import ChangePlan
+from capacity.plan.probe import SEARCH_PATH, SYSTEMD
 from capacity.plan.steps import (
     Backup,
     ClearConfigCache,
@@ -28,8 +29,6 @@ from capacity.plan.steps import (
 
 __all__ = ["plan_shell"]
 
-_SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_SYSTEMD = "/run/systemd/system"
 _MOST_DIRECTORIES = 2  # each is locked by a file descriptor, and dash has none above 9
 _TOOLS = (
     "cat chmod cp cut date flock grep head id mkdir mktemp mv readlink rm rmdir sed "
@@ -45,7 +44,7 @@ one the plan was made for; 5 carried out before, but the host is not well; 6 the
 work"""
 
 
-def plan_shell(plan: ChangePlan, *, search_path: str = _SEARCH_PATH, systemd: str = _SYSTEMD) -> str:
+def plan_shell(plan: ChangePlan, *, search_path: str = SEARCH_PATH, systemd: str = SYSTEMD) -> str:
     """Write a plan as a script for ``sh``.
 
     Parameters

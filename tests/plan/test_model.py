@@ -8,13 +8,15 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
 import capacity
 from capacity.errors import InvalidInput
+from capacity.fpm.editor import EDITABLE
+from capacity.plan.allowed import DirectiveName
 from capacity.plan.model import ChangePlan, canonical_json, plan_id_of, read_plan
 
 from .conftest import Host, resealed, write_host
@@ -162,6 +164,10 @@ def test_a_directive_outside_the_closed_list_is_refused(document: Document, dire
     step(document, "set-pm-max-children")["directive"] = directive
     with pytest.raises(InvalidInput, match="directive must be"):
         resealed(document)
+
+
+def test_the_closed_list_is_what_the_editor_may_set() -> None:
+    assert set(get_args(DirectiveName)) == set(EDITABLE)
 
 
 @pytest.mark.parametrize("key", ["APP_KEY", "DB_PASSWORD", "PATH", "SESSION_DRIVER\nX", "session_driver"])
