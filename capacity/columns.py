@@ -26,12 +26,12 @@ from capacity.problems import did_you_mean, field_label, unit_of
 from capacity.scenario import Scenario
 from capacity.sheet import Sheet, as_array, read_sheet
 from capacity.table import Column
-from capacity.units import MAX_BYTES
+from capacity.units import MAX_BYTES, shown
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-__all__ = ["Field", "Given", "fields", "read_table", "row_of"]
+__all__ = ["Field", "Given", "fields", "read_axis", "read_table", "row_of", "rules_between", "unit_of_column"]
 
 _POLICY: Final = ("headroom", "process_max", "pools_on_host", "web_server_timeout")
 _MODELS: Final[Mapping[str, type[InputModel]]] = {
@@ -62,6 +62,16 @@ class Field:
     least: float
     most: float
     words: tuple[str, ...] = ()
+
+    def allows(self, column: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which values of a column keep the constraints; in its own type: whole ones beyond 2^53 would be rounded."""
+        kept = (column >= self.least) & (column <= self.most)
+        if column.dtype.kind == "f":
+            if self.whole:
+                kept &= column == np.floor(column)
+            if not self.required:
+                kept |= np.isnan(column)
+        return kept
 
 
 @dataclass(frozen=True)
@@ -110,14 +120,8 @@ class Given:
         dynamic = table["pool.pm"] == MANAGERS.index("dynamic")
         refused = np.zeros(dynamic.shape, dtype=bool)
         for name in self.columns:
-            field, column = fields()[name], self.columns[name][part]
-            # in its own type: whole numbers beyond 2^53 would be rounded
-            kept = (column >= field.least) & (column <= field.most)
-            if field.whole and column.dtype.kind == "f":
-                kept &= column == np.floor(column)
-            if not field.required and column.dtype.kind == "f":
-                kept |= np.isnan(column)
-            refused |= ~kept & dynamic if name in _SPARES else ~kept
+            allowed = fields()[name].allows(self.columns[name][part])
+            refused |= ~allowed & dynamic if name in _SPARES else ~allowed
         for broken in _broken_rules(table, dynamic, self.columns):
             refused |= broken
         return refused
@@ -201,6 +205,18 @@ def _broken_rules(
     table: Mapping[str, Column], dynamic: NDArray[np.bool_], given: Mapping[str, object]
 ) -> Iterator[NDArray[np.bool_]]:
     """The rules between fields, and what only text of the models says; NaN never breaks one."""
+    yield from rules_between(table)
+    known = [~np.isnan(table[name]) for name in given if name.startswith("pool.")]
+    if known:
+        workers = table["pool.max_children"]
+        yield np.any(known, axis=0) & (np.isnan(table["pool.pm"]) | np.isnan(workers))
+        least, start, most = (table[name] for name in _SPARES)
+        yield dynamic & (np.isnan(least) | np.isnan(most) | (most > workers) | (most < least))
+        yield dynamic & ((start < least) | (start > most))
+
+
+def rules_between(table: Mapping[str, Column]) -> Iterator[NDArray[np.bool_]]:
+    """Where values, each allowed by itself, make no scenario together: an array a rule, of columns that broadcast."""
     service = table["workload.service_time"]
     yield table["host.reserved"] >= table["host.ram"]
     yield table["host.database_connections_reserved"] >= table["host.database_connections"]
@@ -211,13 +227,6 @@ def _broken_rules(
     yield users & np.isnan(table["workload.think_time"])
     yield users & ~np.isnan(table["workload.arrival_rate"])
     yield table["objective.max_utilization"] < LEAST_BUSY
-    known = [~np.isnan(table[name]) for name in given if name.startswith("pool.")]
-    if known:
-        workers = table["pool.max_children"]
-        yield np.any(known, axis=0) & (np.isnan(table["pool.pm"]) | np.isnan(workers))
-        least, start, most = (table[name] for name in _SPARES)
-        yield dynamic & (np.isnan(least) | np.isnan(most) | (most > workers) | (most < least))
-        yield dynamic & ((start < least) | (start > most))
 
 
 def read_table(table: object) -> Given:
@@ -255,6 +264,35 @@ def read_table(table: object) -> Given:
     return Given(columns, whole, rows, sheet)
 
 
+def read_axis(name: str, values: Any, base: Scenario) -> tuple[Column, NDArray[Any]]:
+    """Read values that one field takes in turn; also as labels: numbers, or the words they are indices into.
+
+    Raises
+    ------
+    InvalidInput
+        They are not one row of values, or one breaks a rule of its field.
+    """
+    given = as_array(list(values) if isinstance(values, range) else values)
+    if given is None or given.ndim != 1 or not given.size:
+        shape = "values of different kinds" if given is None else f"shape {given.shape}"
+        raise InvalidInput([Problem(name, "must be one row of values, at least one", shape)])
+    field, numbers = fields()[name], _numbers(name, given)
+    refused = ~field.allows(numbers) | np.isnan(numbers)
+    if refused.any():
+        place = int(np.argmax(refused))
+        value = given[place].item() if isinstance(given[place], np.generic) else given[place]
+        table, _, attribute = name.partition(".")
+        tables = base.to_mapping() | {"sources": {}}
+        try:
+            Scenario.from_mapping(tables | {table: tables.get(table, {}) | {attribute: value}})
+        except InvalidInput as error:
+            told = [problem for problem in error.problems if problem.field == name] or error.problems
+            raise InvalidInput([replace(told[0], field=f"{name}, value {place + 1}")]) from None
+        raise InvalidInput([Problem(f"{name}, value {place + 1}", "must be known", shown(value))])
+    whole = numbers.astype(np.int64) if field.whole else numbers.astype(np.float64)
+    return numbers.astype(np.float64), np.array(field.words)[whole] if field.words else whole
+
+
 def _wrong_names(names: Sequence[Any]) -> Iterator[Problem]:
     known = fields()
     for place, name in enumerate(names):
@@ -279,7 +317,7 @@ def _numbers(name: str, array: NDArray[Any]) -> NDArray[Any]:
         return found
     if kind in "iuf" and not words:
         return array if array.dtype.itemsize <= 8 else array.astype(np.float64)
-    read = partial(_index, words) if words else partial(_number, _unit(name))
+    read = partial(_index, words) if words else partial(_number, unit_of_column(name))
     flat = [math.nan if _unknown(value) else read(value) for value in array.astype(object).ravel()]
     return np.array(flat, dtype=np.float64).reshape(array.shape)
 
@@ -307,6 +345,7 @@ def _unknown(value: object) -> bool:
         return False
 
 
-def _unit(name: str) -> str:
+def unit_of_column(name: str) -> str:
+    """Unit of a column's numbers; empty where it holds words."""
     table, _, field = name.partition(".")
     return unit_of(_MODELS.get(table, Scenario), field)

@@ -37,6 +37,7 @@ __all__ = [
     "Outlook",
     "columns_of",
     "decide",
+    "decided",
     "kinds",
     "outlook",
     "settings_of",
@@ -61,6 +62,7 @@ _SETTINGS: Final = (
     "request_terminate_timeout",
 )
 _SPARES: Final = _SETTINGS[1:4]
+_DECIDED: Final = ("arrival_rate", "needed", "wanted", "shortfall", "more_workers_help")
 _PREDICTED: Final = ("utilization", "response_time", "response_time_p95")
 
 Decision: TypeAlias = dict[str, Column]
@@ -170,6 +172,16 @@ def settings_of(table: Table, decision: Decision) -> dict[str, Column]:
     }
 
 
+def decided(table: Table, decision: Decision) -> dict[str, Column]:
+    """What is decided, in the names of a decided table: settings, the decision and its limits."""
+    settings = settings_of(table, decision)
+    return {
+        **{name: settings[name] for name in ("pm", *_SETTINGS)},
+        **{name: decision[name] for name in ("feasible", "binding", *_DECIDED, "worst_case_memory")},
+        **{f"limit.{name}": decision[name] for name in LIMITS},
+    }
+
+
 def users_beside(expected: Column) -> NDArray[np.float64]:
     """The case study's 50, 80, 100, 150, 200 users in proportion to the expected ones, a row each."""
     return np.maximum(np.rint(np.array(USERS, dtype=np.float64)[:, None] * expected / USERS[_EXPECTED]), 1.0)
@@ -207,7 +219,7 @@ def kinds(*, with_pool: bool) -> dict[str, Kind]:
     whole, number = np.int64, np.float64
     decided: dict[str, Kind] = {"feasible": np.bool_, "binding": LIMITS, "pm": process_manager.MANAGERS}
     decided |= {name: number if name in _SPARES else whole for name in _SETTINGS}
-    decided |= dict.fromkeys(("arrival_rate", "needed", "wanted", "shortfall", "more_workers_help"), number)
+    decided |= dict.fromkeys(_DECIDED, number)
     decided |= {"worst_case_memory": whole} | {f"limit.{name}": number for name in LIMITS}
     for prefix in ("", "current_") if with_pool else ("",):
         for place in range(1, len(USERS) + 1):
@@ -221,11 +233,7 @@ def kinds(*, with_pool: bool) -> dict[str, Kind]:
 def columns_of(table: Table, edges: Edges, *, with_pool: bool) -> Iterator[tuple[str, Column]]:
     """Every column that ``kinds`` names, decided from a table with every column of ``columns.fields``."""
     decision = decide(table)
-    settings = settings_of(table, decision)
-    yield from ((name, settings[name]) for name in ("pm", *_SETTINGS))
-    names = ("feasible", "binding", "arrival_rate", "needed", "wanted", "shortfall", "more_workers_help")
-    yield from ((name, decision[name]) for name in (*names, "worst_case_memory"))
-    yield from ((f"limit.{name}", decision[name]) for name in LIMITS)
+    yield from decided(table, decision).items()
     seen = outlook(table, decision["max_children"], decision["arrival_rate"], edges)
     yield from _columns_seen(seen, "", slice(None), decision["load"].size)
     if with_pool:

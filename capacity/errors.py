@@ -5,7 +5,8 @@
     CapacityError
     ├── InvalidInput    (ValueError)  a field breaks a rule: names field, rule, value and hint
     ├── UnreadableFile  (OSError)     a file is missing, forbidden or not the kind of file it should be
-    └── MeasurementError (RuntimeError) the live host did not answer
+    ├── MeasurementError (RuntimeError) the live host did not answer
+    └── MissingExtra    (ImportError)   a library that an extra of the distribution brings is not installed
 
 An infeasible workload is a result, never an error.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["CapacityError", "InvalidInput", "MeasurementError", "Problem", "UnreadableFile"]
+__all__ = ["CapacityError", "InvalidInput", "MeasurementError", "MissingExtra", "Problem", "UnreadableFile"]
 
 
 @dataclass(frozen=True)
@@ -82,3 +83,30 @@ class UnreadableFile(CapacityError, OSError):
 
 class MeasurementError(CapacityError, RuntimeError):
     """The live host did not answer, or answered something that cannot be used."""
+
+
+class MissingExtra(CapacityError, ImportError):
+    """A library that is optional, and that this needs, is not installed.
+
+    Parameters
+    ----------
+    what : str
+        What needs it.
+    library : str
+        The library.
+    extra : str
+        The extra of the distribution that brings it.
+
+    Examples
+    --------
+    >>> raise MissingExtra("sweep", "xarray", "sweep")
+    Traceback (most recent call last):
+    capacity.errors.MissingExtra: sweep needs xarray, which is not installed: pip install 'fpm-capacity[sweep]'
+    """
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        super().__init__(f"{what} needs {library}, which is not installed: pip install 'fpm-capacity[{extra}]'")
+        self._arguments = (what, library, extra)
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str, str]]:
+        return type(self), self._arguments

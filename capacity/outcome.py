@@ -115,11 +115,15 @@ def _busiest(measures: dict[str, Column]) -> Column:
 
 
 @np.errstate(all="ignore")
-def predict(table: Table, workers: Column, load: Column, *, model: ModelName, edges: Edges) -> dict[str, Column]:
-    """Every predicted quantity, a column each."""
+def predict(
+    table: Table, workers: Column, load: Column, *, model: ModelName, edges: Edges, quantile: bool = True
+) -> dict[str, Column]:
+    """Every predicted quantity, a column each; the quantile, which costs most of it, only where it is wanted."""
     pool = solve(table, workers, load, model)
-    quantile = response_quantile(np.full(workers.shape, 0.95), pool)
-    return pool | judge(table, workers, pool, edges) | {"response_time_p95": quantile}
+    predicted = pool | judge(table, workers, pool, edges)
+    if quantile:
+        predicted["response_time_p95"] = response_quantile(np.full(workers.shape, 0.95), pool)
+    return predicted
 
 
 @np.errstate(all="ignore")
