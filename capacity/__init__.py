@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from capacity.errors import CapacityError, InvalidInput, MeasurementError, UnreadableFile
+    from capacity.errors import CapacityError, InvalidInput, MeasurementError, MissingExtra, UnreadableFile
+    from capacity.grid import sweep
     from capacity.policies.verdict import Edges
     from capacity.pool import PoolSettings
     from capacity.prediction import forecast
@@ -29,6 +30,7 @@ _HOME: Final = {
     "InvalidInput": "errors",
     "Limit": "results",
     "MeasurementError": "errors",
+    "MissingExtra": "errors",
     "Objective": "scenario",
     "PoolSettings": "pool",
     "Prediction": "results",
@@ -42,6 +44,7 @@ _HOME: Final = {
     "forecast": "prediction",
     "recommend": "recommendation",
     "recommend_many": "recommendation",
+    "sweep": "grid",
 }
 
 __all__ = [
@@ -52,6 +55,7 @@ __all__ = [
     "InvalidInput",
     "Limit",
     "MeasurementError",
+    "MissingExtra",
     "Objective",
     "PoolSettings",
     "Prediction",
@@ -65,6 +69,7 @@ __all__ = [
     "forecast",
     "recommend",
     "recommend_many",
+    "sweep",
 ]
 
 

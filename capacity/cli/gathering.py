@@ -99,7 +99,7 @@ def gather(
     if pool is not None:
         if seconds > 0:
             watch = Watch(pool)
-            with stages.stage("the watching"), _progress(f"watching pool {pool.name}") as told:
+            with stages.stage("the watching"), progress(f"watching pool {pool.name}") as told:
                 watch.watch(seconds, told=lambda elapsed: told(elapsed, seconds))
             sampled = watch.result()
         try:
@@ -114,7 +114,7 @@ def gather(
     if reading is not None:
         reading.since = began if sampled is not None else math.inf
         try:
-            with stages.stage("the reading of the access log"), _progress("reading the access log") as told:
+            with stages.stage("the reading of the access log"), progress("reading the access log") as told:
                 reading.read(told=told)
         except (InvalidInput, UnreadableFile) as error:
             if pool is None and series is None:
@@ -157,23 +157,6 @@ def _reading(
     return LogReading(paths, line_format=known, candidates=candidates)
 
 
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[float, float], None]]:
-    """Show how far it is, on standard error, where that is a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    from capacity.units import shown
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(escape(shown(what, longest=80).strip("'")), total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
 def _error_log(path: str | None, stages: Stages) -> None:
     """Read the error log and say what matters in it."""
     if path is None:
@@ -183,7 +166,7 @@ def _error_log(path: str | None, stages: Stages) -> None:
 
     found = None
     try:
-        with stages.stage("the reading of the error log"), _progress("reading the error log"):
+        with stages.stage("the reading of the error log"), progress("reading the error log"):
             found = read_error_log(chunk for chunk, _ in chunks_of(path))
     except UnreadableFile as error:
         stages.notes.append(f"the error log was not read: {error}")

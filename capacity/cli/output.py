@@ -1,11 +1,11 @@
-"""Where results go: stdout or a file, as a table or as one JSON document."""
+"""Where results go: stdout or a file, as a table or as one document; and how far it is with them."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from capacity.units import shown
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["check_writable", "format_option", "output_option", "render_table", "write"]
+__all__ = ["check_writable", "format_option", "output_option", "progress", "render_table", "write"]
 
 # A piped table must not depend on the terminal it came from.
 _PIPED_WIDTH = 116
@@ -81,3 +81,18 @@ def render_table(build: Callable[[Console], RenderableType], output: str | None,
             click.echo(text, err=True)
     else:
         write(text, output)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[float, float], None]]:
+    """Show how far it is, on standard error, where that is a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(escape(shown(what, longest=80).strip("'")), total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -18,7 +18,7 @@ from capacity.scenario import Scenario
 from capacity.table import Column
 from capacity.units import shown
 
-__all__ = ["WORKERS", "Axis", "Box", "boxes", "is_lazy", "lengths", "read_axes"]
+__all__ = ["WORKERS", "Axis", "Box", "boxes", "corner", "field_of", "is_lazy", "lengths", "read_axes"]
 
 WORKERS: Final = "pool.max_children"
 _UNMOVED: Final = "pool."  # of a pool only its number of workers changes a prediction
@@ -89,7 +89,7 @@ def is_lazy(values: object) -> bool:
 
 def _axis(name: object, values: Any, base: Scenario) -> Axis:
     if not isinstance(values, Mapping):
-        field = _field_of(name)
+        field = field_of(name)
         column, labels = _values(field, values, base)
         return Axis(str(name), {field: column}, {str(name): labels}, alone=True)
     if not isinstance(name, str) or not name.isidentifier():
@@ -98,7 +98,7 @@ def _axis(name: object, values: Any, base: Scenario) -> Axis:
         raise InvalidInput([Problem(name, "must be a name of its own, with at least one field and its values")])
     columns, labels = {}, {}
     for short, each in values.items():
-        field = _field_of(short)
+        field = field_of(short)
         columns[field], labels[str(short)] = _values(field, each, base)
     sizes = {str(short): int(column.shape[0]) for short, column in zip(values, columns.values(), strict=True)}
     if len(set(sizes.values())) > 1:
@@ -117,7 +117,7 @@ def _values(field: str, values: Any, base: Scenario) -> tuple[Any, Any]:
     return lazy, lazy
 
 
-def _field_of(name: object) -> str:
+def field_of(name: object) -> str:
     """The dotted name of a field: ``service_time`` is enough where no other table has one of that name."""
     known = [field for field in fields() if not field.startswith(_UNMOVED)]
     short = Counter(field.partition(".")[2] for field in known)

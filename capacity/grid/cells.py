@@ -62,11 +62,7 @@ class Cells:
         ndarray
             Records, of a dimension an axis. Where the values make no scenario: NaN, or -1 for words.
         """
-        axes = 1 + max(axis for _, axis in self.moved)
-        spread = {
-            field: column.reshape([-1 if place == axis else 1 for place in range(axes)])
-            for (field, axis), column in zip(self.moved, values, strict=True)
-        }
+        spread = self.spread(values)
         shape = np.broadcast_shapes(*(column.shape for column in spread.values()))
         made = np.empty(shape, dtype=self.dtype)
         for box in boxes(shape, lengths(shape, _AT_ONCE)):
@@ -83,6 +79,14 @@ class Cells:
             for name in self.quantities:
                 np.copyto(made[name], -1 if QUANTITIES[name].words else np.nan, where=refused)
         return made
+
+    def spread(self, values: Sequence[Column]) -> dict[str, NDArray[np.float64]]:
+        """The values of each field along its axis, in shapes that broadcast to that of the box."""
+        axes = 1 + max(axis for _, axis in self.moved)
+        return {
+            field: column.reshape([-1 if place == axis else 1 for place in range(axes)])
+            for (field, axis), column in zip(self.moved, values, strict=True)
+        }
 
     def refused(self, spread: Mapping[str, NDArray[np.float64]]) -> NDArray[np.bool_]:
         """Which cells are no scenario, of columns that broadcast against each other."""

@@ -102,26 +102,26 @@ def _quantiles_of_box(cells: Cells, along: Sequence[int], shares: Column, *value
 
 def _counted(cells: Any, along: Sequence[int], shares: Column) -> Any:
     """Quantiles over axes of many chunks, each of which is counted where it is computed."""
-    from dask.array import reduction, stack
+    from dask.array import blockwise, map_blocks, reduction
 
-    kept = cells.ndim - len(along)
-    return stack(
-        [
-            reduction(
-                cells,
-                chunk=_count,
-                combine=_add,
-                aggregate=partial(_read, share=share, kept=kept),
-                axis=tuple(along),
-                dtype=np.float64,
-                meta=np.empty((0,) * kept),
-            )
-            for share in shares.tolist()
-        ]
+    places = tuple(range(cells.ndim))
+    none = np.empty((0,) * cells.ndim, dtype=object)
+    one_each = dict.fromkeys(places, 1)
+    counts = blockwise(_count, places, cells, places, adjust_chunks=one_each, dtype=object, meta=none)
+    whole = reduction(counts, chunk=_add, combine=_add, aggregate=_add, axis=tuple(along), keepdims=True, dtype=object)
+    kept = [length for place, length in enumerate(whole.chunks) if place not in along]
+    return map_blocks(
+        partial(_read, shares=shares, kept=len(kept)),
+        whole,
+        drop_axis=list(along),
+        new_axis=0,
+        chunks=((shares.size,), *kept),
+        dtype=np.float64,
+        meta=np.empty((0,) * (1 + len(kept))),
     )
 
 
-def _count(cells: Column, axis: object, keepdims: object) -> NDArray[Any]:
+def _count(cells: Column) -> NDArray[Any]:
     return _alone(tally_of(cells), cells.ndim)
 
 
@@ -129,8 +129,9 @@ def _add(tallies: NDArray[Any], axis: object, keepdims: object) -> NDArray[Any]:
     return _alone(merged(tallies.ravel()), tallies.ndim)
 
 
-def _read(tallies: NDArray[Any], axis: object, keepdims: object, *, share: float, kept: int) -> Column:
-    return quantiles_of(merged(tallies.ravel()), np.array([share])).reshape((1,) * kept)
+def _read(tallies: NDArray[Any], *, shares: Column, kept: int) -> Column:
+    (tally,) = tallies.ravel()
+    return quantiles_of(tally, shares).reshape(-1, *[1] * kept)
 
 
 def _alone(tally: Tally, dimensions: int) -> NDArray[Any]:
