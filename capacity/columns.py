@@ -272,7 +272,9 @@ def read_axis(name: str, values: Any, base: Scenario) -> tuple[Column, NDArray[A
     InvalidInput
         They are not one row of values, or one breaks a rule of its field.
     """
-    given = as_array(list(values) if isinstance(values, range) else values)
+    if isinstance(values, Sequence) and not isinstance(values, str):  # text would make its neighbours text
+        values = np.array([*values, None], dtype=object)[:-1] if any(isinstance(v, str) for v in values) else [*values]
+    given = as_array(values)
     if given is None or given.ndim != 1 or not given.size:
         shape = "values of different kinds" if given is None else f"shape {given.shape}"
         raise InvalidInput([Problem(name, "must be one row of values, at least one", shape)])

@@ -166,5 +166,3 @@ def boxes(sizes: Sequence[int], each: Sequence[int]) -> Iterator[Box]:
 def corner(axes: Sequence[Axis]) -> dict[str, Any]:
     """The first value of every field that moves."""
     return {field: column[0] for axis in axes for field, column in axis.columns.items()}
-
-

@@ -3,9 +3,10 @@
 The p-quantile is the least value that at least a share p of the cells do not exceed: a value of the grid, with no
 interpolation, so cells that are endless (inf) are values like any other. NaN, cells that are no scenario, do not count.
 
-Bins are the numbers that share sign, exponent and the first 12 bits of their mantissa. A counted quantile is the middle
-of the bin in which the exact one lies, so it errs by at most 2^-13 (0.012 %) of it; 0 and inf are exact. Counts of
-boxes add up to the same whatever their order, so a grid gives the same answer on one machine and on many.
+Bins are the numbers that share sign, exponent and the first 12 bits of their mantissa; within a bin cells are taken to
+lie evenly. A counted quantile lies in the bin of the exact one, so it errs by at most 2^-12 (0.025 %) of it, and by far
+less where many cells lie smoothly (4e-5 for 200 000 lognormal ones); the least and the largest cell, 0 and inf are exact. Counts of boxes add up to
+the same whatever their order, so a grid gives the same answer on one machine and on many.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ _BELOW_SIGN: Final = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 
 @dataclass(frozen=True)
 class Tally:
-    """How many cells lie in each bin: ``counts[i]`` in bin ``first + i``."""
+    """How many cells lie in each bin that is not empty, in rising order, and the least and largest cell."""
 
-    first: int
+    bins: NDArray[np.int64]
     counts: NDArray[np.int64]
+    least: float
+    largest: float
 
 
 def exact_quantiles(cells: Column, shares: Column) -> NDArray[np.float64]:
@@ -51,25 +54,29 @@ def exact_quantiles(cells: Column, shares: Column) -> NDArray[np.float64]:
 def tally_of(cells: Column) -> Tally:
     """Count cells."""
     flat = np.ascontiguousarray(cells, dtype=np.float64).ravel()
-    bits = flat[~np.isnan(flat)].view(np.int64)
+    flat = flat[~np.isnan(flat)] + 0.0  # which makes 0 of -0
+    bits = flat.view(np.int64)
     # of negative numbers the larger have the larger bits
     bins = np.where(bits < 0, bits ^ _BELOW_SIGN, bits) >> _CUT
-    if not bins.size:
-        return Tally(0, np.zeros(0, dtype=np.int64))
-    first = int(bins.min())
-    return Tally(first, np.bincount(bins - first))
+    if bins.size and np.ptp(bins) <= 2 * bins.size:  # so close together that they need not be sorted
+        first = bins.min()
+        every = np.bincount(bins - first)
+        bins = np.flatnonzero(every)
+        bins, counts = bins + first, every[bins]
+    else:
+        bins, counts = np.unique(bins, return_counts=True)
+    return Tally(bins, counts, float(flat.min(initial=np.inf)), float(flat.max(initial=-np.inf)))
 
 
 def merged(tallies: Iterable[Tally]) -> Tally:
     """Add tallies up."""
-    parts = [tally for tally in tallies if tally.counts.size]
-    if not parts:
-        return Tally(0, np.zeros(0, dtype=np.int64))
-    first = min(tally.first for tally in parts)
-    counts = np.zeros(max(tally.first + tally.counts.size for tally in parts) - first, dtype=np.int64)
-    for tally in parts:
-        counts[tally.first - first :][: tally.counts.size] += tally.counts
-    return Tally(first, counts)
+    parts = list(tallies)
+    bins, counts = (np.concatenate([getattr(tally, name) for tally in parts]) for name in ("bins", "counts"))
+    order = np.argsort(bins, kind="stable")
+    bins, counts = bins[order], counts[order]
+    starts = np.flatnonzero(np.diff(bins, prepend=bins[:1] - 1))
+    least, largest = min(tally.least for tally in parts), max(tally.largest for tally in parts)
+    return Tally(bins[starts], np.add.reduceat(counts, starts) if starts.size else counts, least, largest)
 
 
 def quantiles_of(tally: Tally, shares: Column) -> Column:
@@ -79,18 +86,21 @@ def quantiles_of(tally: Tally, shares: Column) -> Column:
     --------
     >>> cells = np.random.default_rng(1).lognormal(size=100_000)
     >>> counted, exact = (quantiles_of(tally_of(cells), np.array([0.95])), exact_quantiles(cells, np.array([0.95])))
-    >>> bool(abs(counted[0] / exact[0] - 1) <= 2**-13)
+    >>> bool(abs(counted[0] / exact[0] - 1) <= 1e-5)
     True
     """
-    if not tally.counts.size:
+    if not tally.bins.size:
         return np.full(shares.shape, np.nan)
     reached = np.cumsum(tally.counts)
     wanted = np.maximum(np.ceil(shares * reached[-1]), 1.0)
-    bins = tally.first + np.searchsorted(reached, wanted)
+    places = np.searchsorted(reached, wanted)
+    bins, inside = tally.bins[places], tally.counts[places]
     low, high = _edge(bins), _edge(bins + 1)
     with np.errstate(all="ignore"):
-        middle = low + (high - low) / 2.0
-    return np.where(np.isinf(low) | (bins == 0), low, np.where(np.isinf(middle), low, middle))
+        value = low + (high - low) * (0.5 + (wanted - 1 - (reached[places] - inside))) / inside
+    value = np.where(np.isfinite(low) & (bins != 0), value, low)
+    value = np.where(wanted == 1, tally.least, np.where(wanted == reached[-1], tally.largest, value))
+    return np.fmin(np.fmax(value, tally.least), tally.largest)
 
 
 def _edge(bins: NDArray[np.int64]) -> Column:
