@@ -99,14 +99,10 @@ class MissingExtra(CapacityError, ImportError):
 
     Examples
     --------
-    >>> raise MissingExtra("sweep", "xarray", "sweep")
+    >>> raise MissingExtra(what="sweep", library="xarray", extra="sweep")
     Traceback (most recent call last):
     capacity.errors.MissingExtra: sweep needs xarray, which is not installed: pip install 'fpm-capacity[sweep]'
     """
 
-    def __init__(self, what: str, library: str, extra: str) -> None:
+    def __init__(self, *, what: str, library: str, extra: str) -> None:
         super().__init__(f"{what} needs {library}, which is not installed: pip install 'fpm-capacity[{extra}]'")
-        self._arguments = (what, library, extra)
-
-    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str, str]]:
-        return type(self), self._arguments

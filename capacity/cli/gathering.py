@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Self
 
+from capacity.cli.output import progress
 from capacity.errors import InvalidInput, MeasurementError, UnreadableFile
 
 if TYPE_CHECKING:

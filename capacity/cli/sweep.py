@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
@@ -93,9 +95,11 @@ def sweep(
     if kind != "csv" and output in (None, "-"):
         raise InvalidInput([Problem("--format", "goes with -o FILE", kind, "only csv is written to standard output")])
     check_writable(output)
-    moved = dict(map(_axis, axes))
-    if len(moved) < len(axes):
-        raise InvalidInput([Problem("--axis", "names a field twice")])
+    moved: dict[str, list[Any]] = {}
+    for name, values in map(_axis, axes):
+        if name in moved:
+            raise InvalidInput([Problem(f"--axis {name}", "is given twice")])
+        moved[name] = values
     intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
     tell_assumptions(_without({field_of(name) for name in moved}, intake))
     with progress("computing") as told:
@@ -140,7 +144,11 @@ def _axis(text: str) -> tuple[str, list[Any]]:
     if not equals or not values.strip():
         raise InvalidInput([Problem("--axis", "must be NAME=VALUES", shown(text), "such as users=10:1000:10")])
     unit = unit_of_column(field_of(name))
-    return name, [value for part in values.split(",") for value in _values(name, part.strip(), unit)]
+    found = (value for part in values.split(",") for value in _values(name, part.strip(), unit))
+    taken = list(islice(found, _MOST_VALUES + 1))
+    if len(taken) > _MOST_VALUES:
+        raise InvalidInput([Problem(f"--axis {name}", f"must have at most {_MOST_VALUES} values", shown(text))])
+    return name, taken
 
 
 def _values(name: str, part: str, unit: str) -> Iterator[Any]:
@@ -157,10 +165,8 @@ def _values(name: str, part: str, unit: str) -> Iterator[Any]:
     start, end, step = (*ends, 1)[:3]
     if not (step > 0 and end >= start):
         raise InvalidInput([Problem(f"--axis {name}", rule, shown(part))])
-    steps = math.floor((end - start) / step * (1 + 1e-12))
-    if steps >= _MOST_VALUES:
-        raise InvalidInput([Problem(f"--axis {name}", f"must have at most {_MOST_VALUES} values", shown(part))])
-    for number in range(steps + 1):
+    steps = (end - start) / step * (1 + 1e-12)  # a step may be rounded
+    for number in range(int(min(steps, _MOST_VALUES)) + 1):
         value = start + number * step
         yield value if isinstance(value, int) else float(f"{value:.12g}")  # 100ms + 50ms is 150ms
 
@@ -200,14 +206,18 @@ def _frames(result: Any) -> Iterator[Any]:
 
 
 def _write_csv(result: Any, output: str | None) -> None:
-    to_file = output not in (None, "-")
-    stream = Path(str(output)).open("w", encoding="utf-8", newline="") if to_file else sys.stdout
-    try:
+    with _opened(output) as stream:
         for number, frame in enumerate(_frames(result)):
             frame.to_csv(stream, index=False, header=number == 0, lineterminator="\n", float_format="%.15g")
-    finally:
-        if to_file:
-            stream.close()
+
+
+@contextmanager
+def _opened(output: str | None) -> Iterator[TextIO]:
+    if output in (None, "-"):
+        yield sys.stdout
+        return
+    with Path(str(output)).open("w", encoding="utf-8", newline="") as stream:
+        yield stream
 
 
 def _write_parquet(result: Any, output: str | None) -> None:
@@ -215,7 +225,7 @@ def _write_parquet(result: Any, output: str | None) -> None:
         from pyarrow import Table
         from pyarrow.parquet import ParquetWriter
     except ImportError:
-        raise MissingExtra("--format parquet", "pyarrow", "sweep") from None
+        raise MissingExtra(what="--format parquet", library="pyarrow", extra="sweep") from None
     writer = None
     try:
         for frame in _frames(result):
@@ -233,7 +243,7 @@ def _write_netcdf(result: Any, output: str | None) -> None:
     except (ImportError, ValueError) as error:
         if "h5netcdf" not in str(error):
             raise
-        raise MissingExtra("--format nc", "h5netcdf", "sweep") from None
+        raise MissingExtra(what="--format nc", library="h5netcdf", extra="sweep") from None
 
 
 def _pandas() -> Any:

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from capacity.columns import fields, read_axis
 from capacity.errors import InvalidInput, Problem
 from capacity.problems import did_you_mean, field_label
 from capacity.scenario import Scenario
-from capacity.table import Column
 from capacity.units import shown
 
 __all__ = ["WORKERS", "Axis", "Box", "boxes", "corner", "field_of", "is_lazy", "lengths", "read_axes"]
@@ -65,7 +63,8 @@ def read_axes(axes: object, base: Scenario) -> tuple[Axis, ...]:
     if not isinstance(axes, Mapping) or not axes:
         hint = 'such as {"users": [80, 100, 150]}'
         raise InvalidInput([Problem("axes", "must be a mapping of at least one name to values", shown(axes), hint)])
-    read, problems = [], []
+    read: list[Axis] = []
+    problems: list[Problem] = []
     for name, values in axes.items():
         try:
             read.append(_axis(name, values, base))
@@ -94,7 +93,7 @@ def _axis(name: object, values: Any, base: Scenario) -> Axis:
         return Axis(str(name), {field: column}, {str(name): labels}, alone=True)
     if not isinstance(name, str) or not name.isidentifier():
         raise InvalidInput([Problem(field_label(name), "must be a plain name for an axis of several fields")])
-    if not values or name in {short for short in map(str, values)}:
+    if not values or name in set(map(str, values)):
         raise InvalidInput([Problem(name, "must be a name of its own, with at least one field and its values")])
     columns, labels = {}, {}
     for short, each in values.items():

@@ -48,7 +48,7 @@ def sweep(
     client: Any = None,
     told: Told | None = None,
 ) -> Any:
-    """Compute quantities over a grid of scenarios: what if users, workers, service time ... were others?
+    """Compute quantities over a grid of scenarios: what if users, workers or service time were others.
 
     Parameters
     ----------
@@ -131,10 +131,7 @@ def sweep(
         made = lazy_cells(cells, grid, _BOX) if shares is None else lazy_quantiles(cells, grid, along, shares, _BOX)
     else:
         attributes["refused_cells"] = _refused(cells, grid, scenario)
-        if shares is None:
-            made = _held(cells, grid, told)
-        else:
-            made = _quantiles(cells, grid, along, shares, told)
+        made = _held(cells, grid, told) if shares is None else _quantiles(cells, grid, along, shares, told)
     kept = [axis for place, axis in enumerate(grid) if place not in along]
     dimensions = [axis.name for axis in kept] if shares is None else ["quantile", *(axis.name for axis in kept)]
     coordinates = dict(_coordinates(kept))
@@ -152,7 +149,7 @@ def _library(name: str, extra: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        raise MissingExtra("sweep", name.partition(".")[0], extra) from None
+        raise MissingExtra(what="sweep", library=name.partition(".")[0], extra=extra) from None
 
 
 def _check_load(cells: Cells) -> None:

@@ -5,8 +5,9 @@ interpolation, so cells that are endless (inf) are values like any other. NaN, c
 
 Bins are the numbers that share sign, exponent and the first 12 bits of their mantissa; within a bin cells are taken to
 lie evenly. A counted quantile lies in the bin of the exact one, so it errs by at most 2^-12 (0.025 %) of it, and by far
-less where many cells lie smoothly (4e-5 for 200 000 lognormal ones); the least and the largest cell, 0 and inf are exact. Counts of boxes add up to
-the same whatever their order, so a grid gives the same answer on one machine and on many.
+less where many cells lie smoothly (4e-5 for 200 000 lognormal ones); the least and the largest cell, 0 and inf are
+exact. Counts of boxes add up to the same whatever their order, so a grid gives the same answer on one machine and on
+many.
 """
 
 from __future__ import annotations

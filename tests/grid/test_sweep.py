@@ -1,4 +1,4 @@
-"""``sweep``: every cell is what forecast and recommend say, axes mean what they say, and nothing wrong passes silently."""
+"""``sweep``: every cell is what forecast and recommend say, and nothing wrong passes silently."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_cells_that_are_no_scenario_are_empty_and_counted() -> None:
     assert (np.isnan(grid.utilization.values) == no_scenario).all()
     assert ((grid.verdict.values == -1) == no_scenario).all()
     assert grid.attrs["refused_cells"] == no_scenario.sum() == 3
-    with pytest.raises(InvalidInput, match="cpu_time must be at most service_time, 150 ms; got 0.2"):
+    with pytest.raises(InvalidInput, match=r"cpu_time must be at most service_time, 150 ms; got 0\.2"):
         sweep(CASE, {"cpu_time": [0.2, 0.3], "service_time": [0.15]})
 
 
