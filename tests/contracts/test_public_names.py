@@ -19,6 +19,7 @@ CAPACITY = [
     "InvalidInput",
     "Limit",
     "MeasurementError",
+    "MissingExtra",
     "Objective",
     "PoolSettings",
     "Prediction",
@@ -32,6 +33,7 @@ CAPACITY = [
     "forecast",
     "recommend",
     "recommend_many",
+    "sweep",
 ]
 
 MMC = ("servers", "arrival_rate", "service_time")
