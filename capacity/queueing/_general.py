@@ -76,8 +76,8 @@ def light_spread(coefficients: Surface, c: Array, scv: Array, law: str) -> Array
 def mean_factor(parameters: tuple[float, ...], odds: Array, light: Array, c: Array, scv: Array) -> Array:
     """Mean wait as a multiple of that of M/M/c, between the two limits."""
     heavy, v, few = (1.0 + scv) / 2.0, scv / (1.0 + scv), np.log(c)
-    a, b, d, e, f, g = parameters
-    odds = odds * np.exp(v * (a + b * few) / (1.0 + d * few) + e * v * v)
+    a, b, d, e, f, g, h = parameters
+    odds = odds ** (1.0 - h * v) * np.exp(v * (a + b * few) / (1.0 + d * few) + e * v * v)
     weight = np.where(np.isfinite(odds), odds / (1.0 + odds), 1.0)
     return heavy + (light - heavy) * weight + heavy * (f + g * v) * v * few * weight * (1.0 - weight)
 
@@ -126,16 +126,12 @@ def queue(
     return np.where(spare <= 0, 1.0 + 0.0 * scv, waits), late, np.maximum(spread, _LEAST_SPREAD), spare
 
 
-def waiting_time(
-    servers: Array, arrival_rate: Array, service_time: Array, service_scv: Array, law: str = LAWS[0]
-) -> Array:
+def waiting_time(servers: Array, arrival_rate: Array, service_time: Array, service_scv: Array, law: str) -> Array:
     waits, late, _, spare = queue(servers, arrival_rate, service_time, service_scv, law)
     return np.where(spare <= 0, np.inf + 0.0 * waits, waits * late * service_time)
 
 
-def wait_probability(
-    servers: Array, arrival_rate: Array, service_time: Array, service_scv: Array, law: str = LAWS[0]
-) -> Array:
+def wait_probability(servers: Array, arrival_rate: Array, service_time: Array, service_scv: Array, law: str) -> Array:
     return queue(servers, arrival_rate, service_time, service_scv, law)[0]
 
 
@@ -161,7 +157,7 @@ def late_quantile(level: Array, spread: Array) -> Array:
 
 
 def waiting_quantile(
-    p: Array, servers: Array, arrival_rate: Array, service_time: Array, service_scv: Array, law: str = LAWS[0]
+    p: Array, servers: Array, arrival_rate: Array, service_time: Array, service_scv: Array, law: str
 ) -> Array:
     waits, late, spread, spare = queue(servers, arrival_rate, service_time, service_scv, law)
     answer = service_time * _waiting_quantile(p, waits, late, spread)
@@ -177,7 +173,7 @@ def _waiting_quantile(p: Array, waits: Array, late: Array, spread: Array) -> Arr
 
 
 def response_quantile(
-    p: Array, servers: Array, arrival_rate: Array, service_time: Array, service_scv: Array, law: str = LAWS[0]
+    p: Array, servers: Array, arrival_rate: Array, service_time: Array, service_scv: Array, law: str
 ) -> Array:
     waits, late, spread, spare = queue(servers, arrival_rate, service_time, service_scv, law)
     answer = 1.0 + _waiting_quantile(p, waits, late, spread)

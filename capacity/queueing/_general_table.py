@@ -13,9 +13,9 @@ mean wait and wait probability of M/D/c; the first two moments of the least of c
 Fitted to tests/oracles/mgc.csv, with the root mean square of the residuals, each divided by its standard error and by
 1 % of a mean, 0.2 % of a wait probability, 2 % of a quantile:
 
-    MEAN lognormal           0.54
+    MEAN lognormal           0.50
     WAITS lognormal          0.92
-    MEAN gamma               0.46
+    MEAN gamma               0.44
     WAITS gamma              0.92
     SPREAD lognormal         1.23
 """
@@ -65,14 +65,15 @@ LIGHT_SPREAD: dict[str, tuple[tuple[float, ...], ...]] = {
 }
 MEAN: dict[str, tuple[float, ...]] = {
     "lognormal": (
-        -0.08594986049699563,
-        3.1530423372636878,
-        1.1483703010669875,
-        0.2579832291010625,
-        -0.34507750964935247,
-        0.40277413556794367,
+        -2.3355069804734323,
+        8.820017210203941,
+        4.36106236077222,
+        0.14533697445310267,
+        -0.2900573261410759,
+        0.2739184151661581,
+        0.10896818687212304,
     ),
-    "gamma": (1.2411065320748589, -0.17167930585452787, 0.0, 0.0, 0.0, 0.0),
+    "gamma": (0.9924484958324593, -0.17543438708466094, 0.0, 0.0, 0.0, 0.0, 0.14596906946065671),
 }
 WAITS: dict[str, tuple[float, ...]] = {
     "lognormal": (-2.511486033286754, 1.8903442659602623, -1.7103045008678985),

@@ -1,13 +1,12 @@
 """M/G/c: c servers, a Poisson stream, service times of any spread, and a queue that everybody may join.
 
 No formula is exact for more than one server. These are approximations with their errors measured by long simulation,
-and NaN where nothing has been measured. The law of the service times matters beside its spread: near scv 3 a gamma law
-makes a fifth more wait than a lognormal one. The lognormal law is the default: it is nearest to logged times of PHP.
+and NaN where nothing has been measured. The law of the service times matters beside its spread: at scv 3 a gamma law
+makes up to a quarter more wait than a lognormal one. The default is lognormal, of times that are seldom next to
+nothing and now and then very long; most of a gamma law of so large a spread lies next to nothing.
 """
 
 from __future__ import annotations
-
-from functools import partial
 
 from numpy.typing import ArrayLike
 
@@ -61,12 +60,13 @@ def mgc_wait_probability(
 
     Notes
     -----
-    0 at zero load, 1 at utilization >= 1. @P@
+    0 at zero load, 1 at utilization >= 1. Exact for one server, and for the gamma law of scv 1. Otherwise within 1 % or
+    0.001 of 564 simulated cases, but for their chance (two standard errors): scv 0 to 4, 1 to 250 servers, utilization
+    0.3 to 0.97. Erlang's C alone is up to 12 % too high for constant times and 7 % too low for lognormal ones of scv 4.
 
     References
     ----------
-    The two limits: D. Y. Burman, D. R. Smith, Operations Research 31 (1983) 105-119. M/D/c: F. Spitzer, Trans. Amer.
-    Math. Soc. 82 (1956) 323-339, applied to one server's customers.
+    M/D/c: F. Spitzer, Trans. Amer. Math. Soc. 82 (1956) 323-339, applied to the customers of one server.
 
     Examples
     --------
@@ -74,9 +74,13 @@ def mgc_wait_probability(
     >>> mgc_wait_probability(**pool, service_scv=[0, 1, 4]).round(2)
     array([0.23, 0.26, 0.27])
     """
-    kernel = partial(_general.wait_probability, law=_law(service_law))
+    law = _law(service_law)
     return evaluate(
-        kernel, servers=servers, arrival_rate=arrival_rate, service_time=service_time, service_scv=service_scv
+        lambda c, rate, mean, scv: _general.wait_probability(c, rate, mean, scv, law),
+        servers=servers,
+        arrival_rate=arrival_rate,
+        service_time=service_time,
+        service_scv=service_scv,
     )
 
 
@@ -121,22 +125,34 @@ def mgc_waiting_time(
 
     Notes
     -----
-    0 at zero load, inf at utilization >= 1. Exact for one server, and for the gamma law of scv 1. @W@
+    0 at zero load, inf at utilization >= 1. Exact for one server. Within 5 % or 0.001 S, whichever is
+    larger, of 420 long simulations: scv 0 to 4, 1 to 100 servers, utilization 0.5 to 0.95. For scv up to 1 within 1 %
+    or 0.0003 S, and for constant times within 0.3 % of the exact value, but for the chance of the simulation (two
+    standard errors). The hardest of these cases, lognormal of scv 3 or 4 with 12 to 100 servers, were within 4 % of
+    simulations of 24 million requests. 144 more cases, to 250 servers and utilization from 0.3 to 0.97, keep the 5 %
+    but for their chance. Both limits, utilization 0 and 1, are met to 0.4 %.
+
+    Half the sum of 1 and the scv times M/M/c, the common rule, is 19 % too low for constant times (20 servers,
+    utilization 0.7) and 41 % too high for lognormal ones of scv 4 (20 servers, 0.8).
 
     References
     ----------
-    The two limits: D. Y. Burman, D. R. Smith, Operations Research 31 (1983) 105-119. Interpolation by M/D/c: O. J.
-    Boxma, J. W. Cohen, N. Huffels, Operations Research 27 (1979) 1115-1127.
+    Light load: D. Y. Burman, D. R. Smith, Mathematics of Operations Research 8 (1983) 15-25. By M/D/c: O. J. Boxma,
+    J. W. Cohen, N. Huffels, Operations Research 27 (1979) 1115-1127.
 
     Examples
     --------
     >>> pool = {"servers": 20, "arrival_rate": 64, "service_time": 0.25}
     >>> mgc_waiting_time(**pool, service_scv=[0, 1, 4]).round(3)
-    array([0.009, 0.015, 0.029])
+    array([0.009, 0.015, 0.028])
     """
-    kernel = partial(_general.waiting_time, law=_law(service_law))
+    law = _law(service_law)
     return evaluate(
-        kernel, servers=servers, arrival_rate=arrival_rate, service_time=service_time, service_scv=service_scv
+        lambda c, rate, mean, scv: _general.waiting_time(c, rate, mean, scv, law),
+        servers=servers,
+        arrival_rate=arrival_rate,
+        service_time=service_time,
+        service_scv=service_scv,
     )
 
 
@@ -180,7 +196,11 @@ def mgc_waiting_time_quantile(
     -----
     0 at zero load and where p <= 1 - ``mgc_wait_probability``; inf at utilization >= 1, and at p = 1 when anybody
     waits. Those who wait do so for a time of the mean E[W]/P(W > 0), whose scv is that of one residual time of c
-    servers and then, geometrically many, of one server c times as fast; two exponentials stand for it. @WQ@
+    servers and then, geometrically many, of one server c times as fast; two exponentials stand for it.
+
+    p = 0.5 to 0.99, utilization up to 0.95, are within 5 % or 0.05 S of the 564 simulated cases, but for their chance
+    (two standard errors); for lognormal times of scv above 1 within 8 %, with 1 or 2 servers 14 %; medians of 1 or 2
+    servers within 10 %.
 
     References
     ----------
@@ -190,11 +210,16 @@ def mgc_waiting_time_quantile(
     --------
     >>> pool = {"servers": 20, "arrival_rate": 72, "service_time": 0.25}
     >>> mgc_waiting_time_quantile(0.95, **pool, service_scv=[0, 1, 4]).round(2)
-    array([0.15, 0.29, 0.63])
+    array([0.15, 0.29, 0.66])
     """
-    kernel = partial(_general.waiting_quantile, law=_law(service_law))
+    law = _law(service_law)
     return evaluate(
-        kernel, p=p, servers=servers, arrival_rate=arrival_rate, service_time=service_time, service_scv=service_scv
+        lambda p, c, rate, mean, scv: _general.waiting_quantile(p, c, rate, mean, scv, law),
+        p=p,
+        servers=servers,
+        arrival_rate=arrival_rate,
+        service_time=service_time,
+        service_scv=service_scv,
     )
 
 
@@ -240,7 +265,9 @@ def mgc_response_time_quantile(
     -----
     The quantile of the service time at zero load; inf at utilization >= 1, and at p = 1 unless nobody waits and the
     time is constant. The wait is that of ``mgc_waiting_time_quantile``; the integral, by 48 points of Gauss and
-    Legendre, adds less than @Q@ to its error. @RQ@
+    Legendre, adds less than 0.04 % to its error. p = 0.5 to 0.99, utilization up to 0.95, are within 3.5 % of the 564
+    simulated cases, but for their chance (two standard errors). For lognormal times of scv above 1 the 99 % quantile is
+    within 5.5 %; all are within 11 % with 1 or 2 servers. 20 to 35 microseconds a scenario.
 
     References
     ----------
@@ -250,11 +277,11 @@ def mgc_response_time_quantile(
     --------
     >>> pool = {"servers": 20, "arrival_rate": 72, "service_time": 0.25}
     >>> mgc_response_time_quantile(0.95, **pool, service_scv=[0, 1, 4]).round(2)
-    array([0.4 , 0.81, 1.3 ])
+    array([0.4 , 0.81, 1.25])
     """
-    kernel = partial(_general.response_quantile, law=_law(service_law))
+    law = _law(service_law)
     return evaluate(
-        kernel,
+        lambda p, c, rate, mean, scv: _general.response_quantile(p, c, rate, mean, scv, law),
         _general.BLOCK,
         p=p,
         servers=servers,

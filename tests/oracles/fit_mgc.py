@@ -130,13 +130,16 @@ def fit_simulated(table: dict[str, object]) -> tuple[dict[str, object], dict[str
         wait, noise = data["waiting_time"], data["waiting_time_se"]
         scale = np.hypot(np.maximum(0.01 * wait, 2e-4), noise)
 
-        def far(free: Array) -> Array:
-            # a gamma law of scv 1 is M/M/c, and needs no more than the first two
-            full = (*free, 0.0, 0.0, 0.0, 0.0) if law == "gamma" else tuple(free)  # noqa: B023
-            return (delay / spare * kernels.mean_factor(full, odds, light, c, scv) - wait) / scale  # noqa: B023
+        def full_of(free: Array) -> tuple[float, ...]:
+            # a gamma law of scv 1 is M/M/c, and needs no more than the first two and the last
+            a, b, *_, h = map(float, free)
+            return (a, b, 0.0, 0.0, 0.0, 0.0, h) if law == "gamma" else tuple(map(float, free))  # noqa: B023
 
-        solved = least_squares(far, [1.0, 0.1] if law == "gamma" else [0.8, 0.4, 0.2, 0.1, -0.3, 0.4])
-        found["MEAN"][law] = tuple(map(float, (*solved.x, 0.0, 0.0, 0.0, 0.0)[:6]))
+        def far(free: Array) -> Array:
+            return (delay / spare * kernels.mean_factor(full_of(free), odds, light, c, scv) - wait) / scale  # noqa: B023
+
+        solved = least_squares(far, [1.0, 0.1, 0.1] if law == "gamma" else [0.8, 0.4, 0.2, 0.1, -0.3, 0.4, 0.1])
+        found["MEAN"][law] = full_of(solved.x)
         errors[f"MEAN {law}"] = float(np.sqrt((solved.fun**2).mean()))
 
         waits, noise = data["wait_probability"], data["wait_probability_se"]

@@ -57,11 +57,13 @@ def requests(servers: int, utilization: float) -> int:
     return 35_000 if servers < 20 else 210_000 if servers >= 40 and utilization >= 0.75 else 70_000
 
 
-def run(rng: np.random.Generator, law: str, scv: float, servers: int, utilization: float) -> tuple[Array, ...]:
+def run(
+    rng: np.random.Generator, law: str, scv: float, servers: int, utilization: float, count: int
+) -> tuple[Array, ...]:
     """One run: the averages of I, of I V, of W and of W > 0; the waits; the responses."""
     # four relaxation times of the queue, and some services for it to be met in progress
     warm_up = int(8 * (1 + scv) / (1 - utilization) ** 2 + 20 * servers)
-    total = warm_up + requests(servers, utilization)
+    total = warm_up + count
     arrivals = np.cumsum(rng.exponential(1 / (servers * utilization), total))
     services = draw(rng, law, scv, total)
     waits = replay(arrival_times=arrivals, service_times=services, servers=servers)
@@ -109,9 +111,10 @@ def quantile(times: Array, together: Array, p: float, controls: Array, mean_erro
     return at(level), float(np.hypot(noise, slopes[1] * mean_error) * (at(0.9 * level) - at(1.1 * level)) / width)
 
 
-def measure(law: str, scv: float, servers: int, utilization: float, seed: int) -> list[float]:
+def measure(law: str, scv: float, servers: int, utilization: float, seed: int, count: int = 0) -> list[float]:
     """One row of the table: the case, the figures, and their standard errors."""
-    runs = [run(rng, law, scv, servers, utilization) for rng in np.random.default_rng(seed).spawn(RUNS)]
+    count = count or requests(servers, utilization)
+    runs = [run(rng, law, scv, servers, utilization, count) for rng in np.random.default_rng(seed).spawn(RUNS)]
     idle, idle_work, wait, waited = np.array([averages for averages, _, _ in runs]).T
     load = servers * utilization
     spare, residual = servers - load, load * (1 + scv) / 2
