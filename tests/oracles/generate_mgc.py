@@ -1,7 +1,7 @@
 """Simulate M/G/c for `mgc.csv` and `mgc_held_out.csv`: `python -m tests.oracles.generate_mgc` writes both.
 
 Every case is 40 independent runs of a Poisson stream through `capacity.queueing.replay`, which is exact for any trace
-and has tests of its own. Service times have mean 1, so all times are in service times. About ten minutes on one core.
+and has tests of its own. Service times have mean 1, so all times are in service times. Eleven minutes on one core.
 
 The mean wait of a busy queue fluctuates for so long that its sample mean is of little use. Two exact laws give a far
 quieter estimate. With V the work left (of all present, those in service included) and I the idle servers,

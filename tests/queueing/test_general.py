@@ -135,7 +135,7 @@ def test_a_gamma_law_of_scv_1_is_exponential() -> None:
 
 @pytest.mark.parametrize("servers", [2, 3, 5, 13, 33, 77, 150, 250])
 def test_constant_times_are_crommelins(servers: int) -> None:
-    for utilization in (0.08, 0.37, 0.62, 0.83, 0.91, 0.985):
+    for utilization in (0.08, 0.37, 0.62, 0.83, 0.91, 0.97):
         load = servers * utilization
         case = {"servers": servers, "arrival_rate": load, "service_time": 1.0, "service_scv": 0.0}
         if queueing.mmc_wait_probability(servers=servers, arrival_rate=load, service_time=1.0) < 1e-6:
