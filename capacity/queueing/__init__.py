@@ -10,6 +10,7 @@ A function raises only on what is no number, or on shapes that do not broadcast.
 ``multiserver``                       M/M/c: c servers, an unlimited queue
 ``multiserver_backlog``               M/M/c/K: a limited queue
 ``finite``, ``finite_tails``          M/M/c//N: N users who think
+``general``                           M/G/c: service times of any spread, approximated
 ``contention``, ``contention_finite`` workers that share cores, under a stream and with N users
 ``inverse``                           the least servers, the largest load or population, that meet a target
 ``trace``                             FCFS G/G/c on the requests of a log or of a simulation
@@ -21,6 +22,7 @@ from capacity.queueing.contention_finite import *  # noqa: F403
 from capacity.queueing.erlang import *  # noqa: F403
 from capacity.queueing.finite import *  # noqa: F403
 from capacity.queueing.finite_tails import *  # noqa: F403
+from capacity.queueing.general import *  # noqa: F403
 from capacity.queueing.inverse import *  # noqa: F403
 from capacity.queueing.laws import *  # noqa: F403
 from capacity.queueing.multiserver import *  # noqa: F403

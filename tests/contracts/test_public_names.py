@@ -38,6 +38,7 @@ CAPACITY = [
 
 MMC = ("servers", "arrival_rate", "service_time")
 MMCK = ("servers", "backlog", "arrival_rate", "service_time")
+MGC = (*MMC, "service_scv", "service_law")
 FINITE = ("servers", "population", "think_time", "service_time")
 SHARED = ("servers", "cores", "cpu_time", "service_time", "arrival_rate")
 SHARED_FINITE = ("servers", "cores", "cpu_time", "service_time", "population", "think_time")
@@ -60,6 +61,8 @@ QUEUEING: dict[str, tuple[str, ...]] = {
     **{f"mmc_{name}_time_quantile": MMC for name in ("waiting", "response")},
     **{f"mmck_{name}": MMCK for name in ("blocking_probability", "throughput", "waiting_time", "response_time")},
     "mmck_waiting_time_tail": MMCK,
+    **{f"mgc_{name}": MGC for name in ("wait_probability", "waiting_time")},
+    **{f"mgc_{name}_time_quantile": MGC for name in ("waiting", "response")},
     **{f"finite_{name}": FINITE for name in MEANS},
     **{f"finite_{name}_time_tail": FINITE for name in ("waiting", "response")},
     **{f"finite_{name}_time_quantile": FINITE for name in ("waiting", "response")},
@@ -76,7 +79,11 @@ QUEUEING: dict[str, tuple[str, ...]] = {
     "population_for_response_time_quantile": ("p", "response_time", "servers", "think_time", "service_time"),
     "replay": ("arrival_times", "service_times", "servers", "backlog"),
 }
-OPTIONAL = {"utilization_law": ["servers"], "replay": ["backlog"]}
+OPTIONAL = {
+    "utilization_law": ["servers"],
+    "replay": ["backlog"],
+    **{name: ["service_law"] for name in QUEUEING if name.startswith("mgc_")},
+}
 
 
 def leading(name: str) -> tuple[str, ...]:

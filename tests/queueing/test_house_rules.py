@@ -12,6 +12,7 @@ from capacity import queueing
 
 OPEN = {"servers": 4, "arrival_rate": 3.0, "service_time": 0.9}
 LIMITED = OPEN | {"backlog": 6}
+GENERAL = OPEN | {"service_scv": 2.0}
 FINITE = {"servers": 4, "population": 20, "think_time": 3.0, "service_time": 0.9}
 POOL = {"servers": 6, "cores": 2.0, "cpu_time": 0.25, "service_time": 0.9}
 MEANS = ("throughput", "utilization", "wait_probability", "waiting_time", "response_time")
@@ -24,6 +25,8 @@ FUNCTIONS: dict[str, dict[str, float]] = {
     **{f"mmc_{q}_time_quantile": {"p": 0.9} | OPEN for q in ("waiting", "response")},
     **{f"mmck_{q}": LIMITED for q in ("blocking_probability", "throughput", "waiting_time", "response_time")},
     "mmck_waiting_time_tail": {"t": 0.7} | LIMITED,
+    **{f"mgc_{q}": GENERAL for q in ("wait_probability", "waiting_time")},
+    **{f"mgc_{q}_time_quantile": {"p": 0.9} | GENERAL for q in ("waiting", "response")},
     **{f"finite_{q}": FINITE for q in MEANS},
     **{f"finite_{q}_time_tail": {"t": 0.7} | FINITE for q in ("waiting", "response")},
     **{f"finite_{q}_time_quantile": {"p": 0.9} | FINITE for q in ("waiting", "response")},
@@ -202,7 +205,7 @@ def test_a_missing_or_an_unknown_argument_raises(name: str) -> None:
 
 
 def test_every_public_formula_of_these_models_is_listed_here() -> None:
-    families = ("erlang_b", "erlang_c", "mmc_", "mmck_", "finite_", "shared_")
+    families = ("erlang_b", "erlang_c", "mmc_", "mmck_", "mgc_", "finite_", "shared_")
     inverses = ("servers_for_", "arrival_rate_for_", "population_for_")
     public = {
         name
