@@ -33,6 +33,7 @@ from capacity.table import Column, Table, stacked, take
 __all__ = [
     "CEILINGS",
     "LIMITS",
+    "SEEN",
     "Decision",
     "Outlook",
     "columns_of",
@@ -51,6 +52,8 @@ LIMITS: Final[tuple[LimitName, ...]] = get_args(LimitName)
 USERS: Final = (50, 80, 100, 150, 200)
 """The case study's numbers of users, of which 150 are the expected ones."""
 _EXPECTED: Final = USERS.index(150)
+SEEN: Final = (*NEEDED, "workload.users")
+"""The columns an outlook looks at."""
 
 _SETTINGS: Final = (
     "max_children",

@@ -119,7 +119,7 @@ def require_edges(edges: Edges | None) -> None:
 
 def stated_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
     """The values whose source the scenario states, with that source."""
-    tables = scenario.to_mapping()
+    tables = scenario.to_mapping() if scenario.sources else {}
     stated = []
     for field, source in scenario.sources.items():
         value = value_of(tables, field)

@@ -12,6 +12,7 @@ from capacity.columns import read_table, row_of
 from capacity.decision import (
     CEILINGS,
     LIMITS,
+    SEEN,
     Decision,
     Outlook,
     columns_of,
@@ -76,7 +77,12 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendati
     binding = LIMITS[int(row["binding"])]
     current = scenario.pool
     pools = np.array([float(each.max_children) for each in (pool, current) if each])
-    seen = outlook(repeat(table, pools.size), pools, np.repeat(decision["arrival_rate"], pools.size), edges)
+    seen = outlook(
+        repeat({name: table[name] for name in SEEN}, pools.size),
+        pools,
+        np.repeat(decision["arrival_rate"], pools.size),
+        edges,
+    )
     predictions, bands = _predictions(seen, 0), _bands(scenario, seen, 0)
     return Recommendation(
         feasible=bool(row["feasible"]),

@@ -209,9 +209,9 @@ def format_seconds(seconds: float) -> str:
     if abs(seconds) < 5e-13:
         return "0 s"
     for scale, unit in ((1e6, "us"), (1e3, "ms")):
-        number = _without_zeros(_three_digits(seconds * scale))
-        if abs(float(number)) < 1000:
-            return f"{number} {unit}"
+        # The text decides, not the value: 999.9 ms would print as 1000 ms.
+        if abs(seconds) * scale < 1001 and abs(float(number := _three_digits(seconds * scale))) < 1000:
+            return f"{_without_zeros(number)} {unit}"
     return f"{_without_zeros(_three_digits(seconds))} s"
 
 
