@@ -36,17 +36,25 @@ def test_erlang_b_agrees_with_the_incomplete_gamma_function(servers: int, load: 
 
 
 def stationary(generator: list[list[object]]) -> list[object]:
-    """Solve pi Q = 0, sum pi = 1 by elimination."""
+    """Solve pi Q = 0, sum pi = 1 by elimination: state after state is taken out of the chain, the last one first.
+
+    After Grassmann, Taksar and Heyman (Operations Research 33, 1985): nothing is subtracted, and zeros cost nothing.
+    """
     size = len(generator)
-    system = mp.matrix(size, size)
-    for row in range(size):
-        for column in range(size):
-            system[row, column] = generator[column][row]
-    for column in range(size):
-        system[size - 1, column] = mpf(1)
-    right = mp.matrix(size, 1)
-    right[size - 1] = mpf(1)
-    return list(mp.lu_solve(system, right))
+    rates = [{to: rate for to, rate in enumerate(row) if rate and to != state} for state, row in enumerate(generator)]
+    for last in range(size - 1, 0, -1):
+        ways = {to: rate for to, rate in rates[last].items() if to < last}
+        away = sum(ways.values())
+        for state in range(last):
+            if last in rates[state]:
+                share = rates[state][last] = rates[state][last] / away
+                for to, rate in ways.items():
+                    if to != state:
+                        rates[state][to] = rates[state].get(to, mpf(0)) + share * rate
+    weights = [mpf(1)]
+    for last in range(1, size):
+        weights.append(sum(weights[state] * rates[state].get(last, mpf(0)) for state in range(last)))
+    return [weight / sum(weights) for weight in weights]
 
 
 def chain(rates: dict[tuple[int, int], object], size: int) -> list[list[object]]:

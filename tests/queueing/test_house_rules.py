@@ -168,7 +168,9 @@ def test_shapes_that_do_not_broadcast_raise(name: str) -> None:
 
 
 @every_argument
-@pytest.mark.parametrize("wrong", ["four", None, object(), {"a": 1}, 1 + 1j, ["x"]], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", ["four", None, object(), {"a": 1}, 1 + 1j, ["x"]], ids=lambda wrong: type(wrong).__name__
+)
 def test_what_is_no_number_raises(name: str, argument: str, wrong: object) -> None:
     with pytest.raises((TypeError, ValueError)):
         call(name, **FUNCTIONS[name] | {argument: wrong})

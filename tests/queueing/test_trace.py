@@ -368,7 +368,11 @@ def test_shapes_that_do_not_broadcast_raise(case):
 
 
 @pytest.mark.parametrize("name", ["arrival_times", "service_times", "servers", "backlog"])
-@pytest.mark.parametrize("wrong", ["four", None, object(), 1 + 1j, ["x"], np.array("2026-01-01", "M8[s]")], ids=repr)
+@pytest.mark.parametrize(
+    "wrong",
+    ["four", None, object(), 1 + 1j, ["x"], np.array("2026-01-01", "M8[s]")],
+    ids=lambda wrong: type(wrong).__name__,
+)
 def test_what_is_no_number_raises(name, wrong):
     case = {"arrival_times": [0, 1], "service_times": 1, "servers": 1, "backlog": 1}
     with pytest.raises(TypeError, match=name):
