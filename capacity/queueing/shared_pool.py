@@ -50,8 +50,7 @@ def inner_throughput(workers: Array, cores: Array, cpu_time: Array, service_time
     contended = ok & (cpu_time > 0) & (workers > cores)
     rate = np.where(ok, np.where(workers == 0, 0.0, workers / service_time), np.nan)
     n, k, d, s = (value[contended] for value in (workers, cores, cpu_time, service_time))
-    _, busy, _ = _finite_source.solve(n, np.floor(k), k, s - d, d)
-    rate[contended] = busy / d
+    rate[contended] = _finite_source.busy(n, np.floor(k), k, s - d, d) / d
     return rate
 
 
