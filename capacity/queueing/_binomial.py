@@ -5,11 +5,12 @@ With r = n - c, q = 1 - p and y^2 = c ln(c/(n p)) + r ln(r/(n q)), y of the sign
     T = M erfcx(-y) - 1/2 + s,        M = c! r! n^n / (2 n! c^c r^r),        erfcx(-y) = 2 exp(y^2) - erfcx(y)
 
 as for the Poisson ratio in ``_temme``: nothing underflows and there is no log-gamma and no incomplete beta function.
-s is a polynomial fitted by ``tests/oracles/fit_binomial.py`` (``_binomial_table``), for c and r from 48 up. For fewer, T or
-its complement is a short sum of positive terms.
+s is a polynomial fitted by ``tests/oracles/fit_binomial.py`` (``_binomial_table``), for c and r from 48 up. For fewer,
+T or its complement is a short sum of positive terms.
 
-Below the mean T is exact only relative to T + sum_j r!/(r-j)! (n p/(c q) ...)^j, the weight of the states from c on,
-beside which it is used: that is what it may cancel against, and what it is fitted to.
+Where c < n p, T is small beside the states from c on, T2 = sum_j r!/(r-j)! (p/(c q))^j, to which it is added; its error
+is small relative to T + T2, not to T. (There ln T2 exceeds y^2, as r theta - r - r ln theta = y^2 + n (x - 1 - ln x)
+with x = c/(n p), theta = c q/(r p).)
 
 Reference: N. M. Temme, The uniform asymptotic expansion of a class of integrals related to cumulative distribution
 functions, SIAM J. Math. Anal. 13 (1982) 239-253; form and fit are made here.
@@ -18,15 +19,17 @@ functions, SIAM J. Math. Anal. 13 (1982) 239-253; form and fit are made here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from capacity.queueing import _binomial_table as table
 from capacity.queueing._evaluate import Array
 from capacity.queueing._poisson import stirling_error
 from capacity.queueing._temme_table import ERFCX_BELOW
 
+Mask: TypeAlias = NDArray[np.bool_]
 Value = TypeVar("Value", float, Array)
 
 _PIECE = 4096  # rows at once, so that the dozen arrays stay in a core's nearest cache
@@ -49,14 +52,14 @@ def divergence(c: Array, r: Array, p: Array, q: Array, excess: Array) -> Array:
     return np.abs(first, out=first)
 
 
-def below(c: Array, r: Array, odds: Array, y2: Array, under: Array) -> Array:
+def below(c: Array, r: Array, odds: Array, y2: Array, under: Mask) -> Array:
     """T for c >= 0 and r >= 1; odds = q/p, y2 = y^2, ``under`` where c < n p."""
     few, most = c < table.FEWEST, r < table.FEWEST
     most &= ~few
     ratio = np.empty_like(c)
     rows = np.flatnonzero(~(few | most))
     if rows.size:
-        ratio[rows] = _fitted(*(value[rows] for value in (c, r, y2, under)))
+        ratio[rows] = _fitted(c[rows], r[rows], y2[rows], under[rows])
     if few.any():
         rows = np.flatnonzero(few)
         ratio[rows] = _summed(c[rows], r[rows], odds[rows])
@@ -92,11 +95,12 @@ def _summed(c: Array, r: Array, odds: Array) -> Array:
     return ratio
 
 
-def _fitted(c: Array, r: Array, y2: Array, under: Array) -> Array:
+def _fitted(c: Array, r: Array, y2: Array, under: Mask) -> Array:
     ratio = np.empty_like(c)
     if c.size <= _ONE_BY_ONE:
         for row in range(c.size):
-            ratio[row] = _piece(*(value[row : row + 1] for value in (c, r, y2, under)))[0]
+            part = slice(row, row + 1)
+            ratio[part] = _piece(c[part], r[part], y2[part], under[part])
         return ratio
     for start in range(0, c.size, _PIECE):
         part = slice(start, start + _PIECE)
@@ -104,7 +108,7 @@ def _fitted(c: Array, r: Array, y2: Array, under: Array) -> Array:
     return ratio
 
 
-def _piece(c: Array, r: Array, y2: Array, under: Array) -> Array:
+def _piece(c: Array, r: Array, y2: Array, under: Mask) -> Array:
     n = c + r
     variance = c * r / n
     root, y = np.sqrt(variance), np.sqrt(y2)
@@ -122,7 +126,7 @@ def _piece(c: Array, r: Array, y2: Array, under: Array) -> Array:
 
 
 def _stirling(n: Array) -> Array:
-    """ln n! less Stirling's formula, for n from 48 up."""
+    """Logarithm of n! less Stirling's formula, n from 48 up."""
     x = 1.0 / n
     x2 = x * x
     return x * (1 / 12 - x2 * (1 / 360 - x2 * (1 / 1260 - x2 / 1680)))
@@ -135,7 +139,7 @@ def _surplus(h: Array, w: Array, t: Array) -> Array:
 
 
 def _polynomials(h: Value, w: Value, t: Value) -> Value:
-    """s - 1/2: the odd powers of h with the even ones of t, and the other way round.
+    """Give s - 1/2: the odd powers of h with the even ones of t, and the other way round.
 
     The same text for floats and for arrays, so that the roundings are the same.
     """

@@ -152,11 +152,13 @@ def arranged(found: dict[Term, float], parity: int) -> tuple[tuple[tuple[float, 
 
 def text(found: dict[Term, float]) -> str:
     """The module."""
-    head = f'''"""Coefficients of ``_binomial``: {len(found)} doubles, by power of w, of h^2 and of t^2, constant terms first.
+    head = f'''"""Coefficients of ``_binomial``: {len(found)} doubles, by power of w, of h^2, of t^2, constant terms first.
 
 Written by tests/oracles/fit_binomial.py.
 
-Fitted to 40-digit values. Largest residual relative to the ratio T, at points between those of the fit: {residual(found):.1e}
+Fitted to 40-digit values. Largest residual, relative to the ratio T, at points between those of the fit:
+
+    {residual(found):.1e}
 """
 
 FEWEST = {FEWEST}  # of either outcome, from which the table holds
