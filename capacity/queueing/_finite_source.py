@@ -103,6 +103,11 @@ def beyond_weights(j: Array, m: Array) -> tuple[Array, Array]:
     return beyond, queue
 
 
+def queue_length(places: Array, mean: Array, below: Array, beyond: Array, queue: Array) -> Array:
+    """Mean queue from ``beyond_weights``; where those overflow, every server is always busy."""
+    return np.where(np.isinf(queue) | np.isinf(beyond), places - mean, queue / (below + 1.0 + beyond))
+
+
 def _domain(population: Array, servers: Array, think_time: Array, service_time: Array) -> Array:
     ok = counts(population, servers) & (think_time >= 0) & (service_time >= 0)
     return np.where(ok, 0.0, np.nan)
@@ -152,8 +157,7 @@ def _waiting(n: Array, c: Array, z: Array, s: Array) -> Array:
         r, m = n - c, c * z / s
         below = _binomial.below(c, r, z / s, y2, excess > 0)
         beyond, queue = beyond_weights(r, m)
-        length = np.where(np.isinf(beyond), r - m, queue / (below + 1.0 + beyond))
-        wait[rows] = length * s / _busy(n, c, c, p, q, below, beyond)
+        wait[rows] = queue_length(r, m, below, beyond, queue) * s / _busy(n, c, c, p, q, below, beyond)
     return wait
 
 

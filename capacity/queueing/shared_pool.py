@@ -110,7 +110,7 @@ def finite_pool(
         share = 1.0 / (1.0 + below / (1.0 + beyond))
         busy[rows] = number + (c - number) * share
         throughput[rows] = rate + (full[rows] - rate) * share
-        length = np.where(np.isinf(beyond), n - c - mean[rows], queue / (below + 1.0 + beyond))
+        length = _finite_source.queue_length(n - c, mean[rows], below, beyond, queue)
         waiting[rows] = length / throughput[rows]
         hold[rows] = busy[rows] / throughput[rows]
 

@@ -9,7 +9,7 @@ defines s, a smooth function of h = y/sigma, w = 16/sigma^2 and t = (r - c)/n, s
 gives s(-h, w, -t) = -s(h, w, t), so of h^j w^k t^l only those with odd j + l occur; and as every power of 1/sigma
 brings at most one of t, l <= j + 2k + 1. T is summed in 220-bit integers; s is fitted by least squares, reweighted
 towards the least largest error relative to max(T, M (2 exp(y^2) - erfcx(|y|))), which T + 1 + `beyond` exceeds.
-A minute on one core.
+Some seconds on one core.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ def samples(skews: int, sizes: int, distances: int) -> NDArray[np.float64]:
             c = max(FEWEST, round(n * (1 - t) / 2))
             seen.add((c, max(FEWEST, round(n - c))))
     ends = nodes(-FARTHEST, FARTHEST, distances)
-    return np.array([point(c, r, y) for c, r in sorted(seen) for y in ends]).T
+    with mp.workdps(DIGITS):
+        return np.array([point(c, r, y) for c, r in sorted(seen) for y in ends]).T
 
 
 def terms() -> Iterator[Term]:
@@ -152,7 +153,8 @@ def arranged(found: dict[Term, float], parity: int) -> tuple[tuple[tuple[float, 
 
 def text(found: dict[Term, float]) -> str:
     """The module."""
-    head = f'''"""Coefficients of ``_binomial``: {len(found)} doubles, by power of w, of h^2, of t^2, constant terms first.
+    many = len(found)
+    head = f'''"""Coefficients of ``_binomial``: {many} doubles, by power of w, of h^2, of t^2, constant terms first.
 
 Written by tests/oracles/fit_binomial.py.
 
@@ -170,6 +172,5 @@ FEWEST = {FEWEST}  # of either outcome, from which the table holds
 
 
 if __name__ == "__main__":
-    with mp.workdps(DIGITS):
-        MODULE.write_text(text(fit()), encoding="utf-8")
+    MODULE.write_text(text(fit()), encoding="utf-8")
     print(MODULE.read_text(encoding="utf-8").split('"""')[1])
