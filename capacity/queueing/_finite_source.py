@@ -175,7 +175,7 @@ def wait_probability(servers: Array, population: Array, think_time: Array, servi
     # exactly c others, all at the pool: the chain degenerates to its top state
     edge = (others == servers) & (servers > 0)
     if edge.any():
-        together = (service_time / (think_time + service_time)) ** servers
+        together = np.exp(-servers * np.log1p(think_time / service_time))
         waiting = np.where(edge, np.where(service_time == 0, 0.0, together), waiting)
     waiting[servers == 0] = 1.0
     return waiting + _domain(population, servers, think_time, service_time)
