@@ -33,7 +33,9 @@ Mask: TypeAlias = NDArray[np.bool_]
 Value = TypeVar("Value", float, Array)
 
 _PIECE = 4096  # rows at once, so that the dozen arrays stay in a core's nearest cache
-_ONE_BY_ONE = 8  # rows up to which plain floats are faster than a call of NumPy for every step
+# rows up to which plain floats are faster than a call of NumPy for every step, of the polynomials and of the sums
+_ONE_BY_ONE = 8
+_FEW = 40
 _LITTLE = 15 / 16  # beyond it 1 - x has lost the digits of a small ratio that can be had directly
 
 
@@ -77,6 +79,8 @@ def _summed(c: Array, r: Array, odds: Array) -> Array:
 
     Most terms first, so that every step has to do with a shorter row.
     """
+    if c.size < _FEW:
+        return np.array([_sum(*values) for values in zip(c.tolist(), r.tolist(), odds.tolist(), strict=True)])
     terms = c.astype(np.int8)
     order = np.argsort(terms, kind="stable")[::-1]
     longer = c.size - np.cumsum(np.bincount(terms))
@@ -93,6 +97,14 @@ def _summed(c: Array, r: Array, odds: Array) -> Array:
     ratio = np.empty_like(c)
     ratio[order] = total
     return ratio
+
+
+def _sum(c: float, r: float, odds: float) -> float:
+    """The same for one row in plain numbers."""
+    total, trials = 0.0, c + r + 1.0
+    for k in range(1, int(c) + 1):
+        total = (total + 1.0) * (k / (trials - k) * odds)
+    return total
 
 
 def _fitted(c: Array, r: Array, y2: Array, under: Mask) -> Array:

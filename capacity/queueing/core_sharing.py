@@ -25,7 +25,7 @@ from capacity.queueing._evaluate import BLOCK, Array, FloatOrArray, as_float64, 
 Inner: TypeAlias = tuple[Array, Array, Array]  # cores, cpu_time, service_time
 
 _SPAN = 64  # states from one that is computed in closed form to the next
-_FEW = 16  # pools up to which plain numbers are faster than NumPy's calls
+_FEW = 40  # rows up to which plain numbers are faster than NumPy's calls
 _POOLS = 8192  # at once in a grid
 _TOGETHER = 16  # states of a grid that are written at once
 _PAD = 8  # rows a power of two apart would fall into the same lines of the cache
@@ -100,13 +100,8 @@ def grid(workers: Array, inner: Inner, out: Array) -> None:
     cores, cpu_time, service_time = inner
     ok = inner_domain(*inner) & (cpu_time > 0)
     k = np.where(ok & _whole(cores), cores, np.inf)  # never reached
-    if k.size < _FEW:
-        _columns(workers, (k, cpu_time, service_time), out)
-    else:
-        order = np.argsort(k, kind="stable")
-        back = np.empty_like(order)
-        back[order] = np.arange(order.size)
-        _rows(workers, (k[order], cpu_time[order], service_time[order]), out, back)
+    fill = _columns if k.size * np.unique(_before(workers)).size < _FEW else _rows
+    fill(workers, (k, cpu_time, service_time), out)
     out[workers == 0] = 0.0
     out[:, ~inner_domain(*inner)] = np.nan
     rest = np.flatnonzero(ok & ~_whole(cores))
@@ -124,7 +119,7 @@ def _whole(cores: Array) -> NDArray[np.bool_]:
 
 def _before(n: Array) -> Array:
     """Last state before n that is known in closed form."""
-    return _SPAN * np.floor((n - 1.0) / _SPAN)
+    return _SPAN * np.maximum(np.floor((n - 1.0) / _SPAN), 0.0)
 
 
 def _start(first: Array, k: Array, d: Array, s: Array) -> tuple[Array, Array]:
@@ -163,56 +158,66 @@ def _wider(n: Array, k: Array, d: Array, s: Array) -> Array:
     return wider
 
 
-def _spans(workers: Array, inner: Inner) -> Iterator[tuple[float, NDArray[np.intp], Array, Array]]:
-    """Pieces of a grid that are stepped from one state: that state, their places, and its h and b."""
+def _spans(workers: Array, inner: Inner) -> Iterator[tuple[list[NDArray[np.intp]], Array, Inner, Array, Array]]:
+    """Pieces of a grid that are stepped at once, each from a state of its own.
+
+    Their places, and of every piece and pool: that state, the pool, h and b.
+    """
     places = np.split(np.arange(workers.size), np.flatnonzero(np.diff(_before(workers))) + 1)
     k, d, s = inner
     many = max(1, BLOCK // k.size)
-    for group in range(0, len(places), many):
-        part = places[group : group + many]
-        firsts = _before(workers[[place[0] for place in part]])
-        starts = _start(np.repeat(firsts, k.size), *(np.tile(value, firsts.size) for value in (k, d, s)))
-        h, b = (value.reshape(firsts.size, -1) for value in starts)
-        for i, place in enumerate(part):
-            yield float(firsts[i]), place, h[i], b[i]
+    for start in range(0, len(places), many):
+        part = places[start : start + many]
+        firsts = np.repeat(_before(workers[[place[0] for place in part]]), k.size)
+        several = (np.tile(k, len(part)), np.tile(d, len(part)), np.tile(s, len(part)))
+        yield part, firsts, several, *_start(firsts, *several)
 
 
-def _rows(workers: Array, inner: Inner, out: Array, back: NDArray[np.intp]) -> None:
-    """Many pools, by rising numbers of cores; ``back`` tells which of them a column of ``out`` is."""
-    k, d, s = inner
-    p, q = d / s, (s - d) / s
-    per_core = p / k
-    w, work = np.empty(k.size), np.empty((3, k.size))
-    table = np.empty((_TOGETHER, k.size + _PAD))[:, : k.size]
-    rate = np.empty(k.size)
-    for first, places, h, b in _spans(workers, inner):
-        state = max(first, float(k[0]))
-        for start in range(0, places.size, _TOGETHER):
-            here = slice(int(places[start]), int(places[min(start + _TOGETHER, places.size) - 1]) + 1)
-            for row, n in zip(table, workers[here].tolist(), strict=False):
-                while state < n:
-                    state += 1.0
-                    part = slice(0, int(np.searchsorted(k, state)))
-                    _step(state, k[part], per_core[part], q[part], h[part], b[part], w[part], work[:, part])
-                np.divide(n, s, out=rate)
-                if n > k[0]:
-                    rate[part] /= w[part]
+def _rows(workers: Array, inner: Inner, out: Array) -> None:
+    """A state of every piece at a time, pools that begin to be stepped first in front."""
+    pools = inner[0].size
+    for places, firsts, several, h, b in _spans(workers, inner):
+        idle = np.clip(several[0] - firsts, 0.0, _SPAN).astype(np.int8)  # steps until n exceeds the cores
+        order = np.argsort(idle, kind="stable")
+        back = np.empty_like(order)
+        back[order] = np.arange(order.size)
+        now, k, d, s, h, b = (value[order] for value in (firsts, *several, h, b))
+        p, q = d / s, (s - d) / s
+        per_core = p / k
+        begun = np.cumsum(np.bincount(idle, minlength=_SPAN))
+        w, rate, work = np.empty(now.size), np.empty(now.size), np.empty((3, now.size))
+        table = np.empty((_TOGETHER, now.size + _PAD))[:, : now.size]
+        steps = [workers[place] - firsts[i * pools] for i, place in enumerate(places)]
+        for start in range(0, int(max(step[-1] for step in steps)), _TOGETHER):
+            for step, row in enumerate(table, start):
+                part = slice(0, int(begun[step]))
+                now += 1.0
+                _step(now[part], k[part], per_core[part], q[part], h[part], b[part], w[part], work[:, part])
+                np.divide(now, s, out=rate)
+                rate[part] /= w[part]
                 np.take(rate, back, out=row, mode="clip")
-            out[here] = table[: here.stop - here.start]
+            for i, (place, step) in enumerate(zip(places, steps, strict=True)):
+                first, last = np.searchsorted(step, (start, start + _TOGETHER), side="right")
+                if last - first == _TOGETHER:
+                    out[int(place[first]) : int(place[first]) + _TOGETHER] = table[:, i * pools : (i + 1) * pools]
+                elif last > first:
+                    rows = step[first:last].astype(np.intp) - 1 - start
+                    out[place[first:last]] = table[rows, i * pools : (i + 1) * pools]
 
 
 def _columns(workers: Array, inner: Inner, out: Array) -> None:
-    """Few pools, one by one."""
-    k, d, s = inner
-    p, q = d / s, (s - d) / s
-    np.divide(workers[:, None], s, out=out)
-    for first, places, h, b in _spans(workers, inner):
-        columns = zip(*(value.tolist() for value in (k, p / k, q, h, b)), strict=True)
-        for column, values in enumerate(columns):
+    """One pool after the other."""
+    np.divide(workers[:, None], inner[2], out=out)
+    pools = inner[0].size
+    for places, firsts, (k, d, s), h, b in _spans(workers, inner):
+        p, q = d / s, (s - d) / s
+        pieces = zip(*(value.tolist() for value in (firsts, k, p / k, q, h, b)), strict=True)
+        for i, (first, *values) in enumerate(pieces):
+            place = places[i // pools]
             state = max(first, values[0])
-            widths = np.array(_step_one(state, float(workers[places[-1]]), *values))
-            later = places[workers[places] > state]
-            out[later, column] /= widths[(workers[later] - state).astype(np.intp) - 1]
+            widths = np.array(_step_one(state, float(workers[place[-1]]), *values))
+            later = place[workers[place] > state]
+            out[later, i % pools] /= widths[(workers[later] - state).astype(np.intp) - 1]
 
 
 def _step_one(state: float, last: float, k: float, per_core: float, q: float, h: float, b: float) -> list[float]:
