@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from capacity.queueing.core_sharing import inner_throughput
 from capacity.queueing.search import Rows, least_count
-from capacity.queueing.shared_pool import inner_throughput
 from capacity.scenario import Scenario
 from capacity.table import ROUNDING, Column, Table
 from capacity.units import format_rate, format_seconds

@@ -12,85 +12,100 @@ number of servers (a CPU quota of 1.5 cores): then c is its whole part and m use
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, gammainc, gammaincc
+from scipy.special import gammainc, gammaincc
 
+from capacity.queueing import _binomial
 from capacity.queueing._evaluate import Array, counts
 from capacity.queueing._poisson import (
     cdf_ratio,
     complement_ratio,
-    deviance,
     far_above,
     fraction,
     log_cdf,
-    product_series,
-    stirling_error,
 )
 from capacity.queueing.search import Rows, root, upper_bracket
 
-Means: TypeAlias = tuple[Array, Array, Array]
+# Where y^2 of ``_binomial`` exceeds it, one of the two sums outweighs the other by e^45 and more.
+_CERTAIN = 45.0
 
-_SERIES = 0.8  # ratio of the terms up to which the sum below c is taken term by term
 
+def busy(population: Array, servers: Array, capacity: Array, think_time: Array, service_time: Array) -> Array:
+    """Mean number in service for N > c >= 0 and S > 0; capacity = c, or more by less than one server.
 
-def solve(population: Array, servers: Array, capacity: Array, think_time: Array, service_time: Array) -> Means:
-    """Solve the chain for N > c >= 0; capacity = c, or more by less than one server.
-
-    Gives P(n >= c), the mean number in service (in units of one server's rate) and the mean number waiting.
+    In units of one server's rate.
     """
-    n, c = population, servers
-    cycle = think_time + service_time
-    p, q = service_time / cycle, think_time / cycle
-    below = below_weight(n, c, p, q)
-    m = capacity * think_time / service_time
-    beyond, queue = beyond_weights(n - c, m)
+    n, c, r = population, servers, population - servers
+    p, q, excess, y2 = _position(n, c, think_time, service_time)
+    number = np.where(excess > 0, capacity, n * p)
+    rows = np.flatnonzero(~(y2 > _CERTAIN))
+    if rows.size:
+        n, c, r, k, z, s, p, q, excess, y2 = (
+            value[rows] for value in (n, c, r, capacity, think_time, service_time, p, q, excess, y2)
+        )
+        beyond = cdf_ratio(r, *_load_and_spare(k, r, z, s))
+        number[rows] = _busy(n, c, k, p, q, _binomial.below(c, r, z / s, y2, excess > 0), beyond)
+    return number
+
+
+def states(population: Array, servers: Array, think_time: Array, service_time: Array) -> tuple[Array, Array]:
+    """P(n >= c) and P(n = c) for N > c > 0 and S > 0; the latter is 0 where it is below e^-45."""
+    n, c, r = population, servers, population - servers
+    _, _, excess, y2 = _position(n, c, think_time, service_time)
+    full, just = np.ones_like(n), np.zeros_like(n)
+    rows = np.flatnonzero(~((excess > 0) & (y2 > _CERTAIN)))
+    if rows.size:
+        c, r, z, s, excess, y2 = (value[rows] for value in (c, r, think_time, service_time, excess, y2))
+        below = _binomial.below(c, r, z / s, y2, excess > 0)
+        above = 1.0 + cdf_ratio(r, *_load_and_spare(c, r, z, s))
+        full[rows], just[rows] = 1.0 / (1.0 + below / above), 1.0 / (below + above)
+    return full, just
+
+
+def _position(n: Array, c: Array, z: Array, s: Array) -> tuple[Array, Array, Array, Array]:
+    """Give p, q, n p - c and y^2 of ``_binomial``, which says on which side of c the chain spends its time."""
+    cycle = z + s
+    p, q, r = s / cycle, z / cycle, n - c
+    excess = r * p - c * q
+    return p, q, excess, _binomial.divergence(c, r, p, q, excess)
+
+
+def _load_and_spare(capacity: Array, r: Array, z: Array, s: Array) -> tuple[Array, Array]:
+    load = capacity * z / s
+    return load, r - load
+
+
+def _busy(n: Array, c: Array, capacity: Array, p: Array, q: Array, below: Array, beyond: Array) -> Array:
     above = 1.0 + beyond
     pi_c = 1.0 / (below + above)
-    waiting = 1.0 / (1.0 + below / above)
     idle = 1.0 / (1.0 + above / below)
-    busy = p * n * idle - q * c * pi_c + c * pi_c + capacity / (1.0 + (1.0 + below) / beyond)
-    queue_length = np.where(np.isinf(above), n - c - m, queue * pi_c)
-    return waiting, busy, queue_length
-
-
-def below_weight(n: Array, c: Array, p: Array, q: Array) -> Array:
-    """sum_{k<c} w_k/w_c for c < n. Reference: Engset's loss formula, of which it is 1/E - 1."""
-    c1 = np.maximum(c, 1.0)
-    rest = n - c
-    log_pmf = (
-        stirling_error(np.maximum(n, 1.0))
-        - stirling_error(c1)
-        - stirling_error(np.maximum(rest, 1.0))
-        - c1 * deviance(n * p / c1, (n * p - c1) / c1)
-        - rest * deviance(n * q / rest, (n * q - rest) / rest)
-        + 0.5 * np.log(n / (2.0 * np.pi * c1 * rest))
-    )
-    cdf = betainc(rest + 1.0, c1, q)
-    weight = cdf * np.exp(-log_pmf)
-    weight = np.where(p == 0, np.inf, weight)
-    # far below the mean both probabilities underflow, while the terms themselves fall fast
-    series = (c * q < _SERIES * (rest + 1.0) * p) | (cdf < 1e-290)
-    if series.any():
-        s, r, odds = c[series], rest[series], q[series] / p[series]
-        total = product_series(lambda i: np.maximum(s - i, 0.0) / (r + 1.0 + i) * odds, s.shape)
-        weight[series] = total - 1.0
-    return np.where(c == 0, 0.0, weight)
+    return p * n * idle - q * c * pi_c + c * pi_c + capacity / (1.0 + (1.0 + below) / beyond)
 
 
 def beyond_weights(j: Array, m: Array) -> tuple[Array, Array]:
     """sum_{k=1..j} j!/(j-k)! m^-k, and the same sum with every term times k: states beyond c, and their queue."""
-    beyond = cdf_ratio(j, m, j - m)
-    queue = (j - m) * (1.0 + beyond) + m
+    spare = j - m
     far = far_above(j, m)
-    if far.any():
-        # the sum times j - m nearly cancels m there; the continued fraction gives what remains
-        k, gap = j[far], m[far] - j[far]
-        f = fraction(k, m[far], -gap)
-        queue[far] = np.where(np.isinf(gap), 0.0, k * (1.0 + f) / (gap + 1.0 + f))
+    if not far.any():
+        beyond = cdf_ratio(j, m, spare)
+        return beyond, spare * (1.0 + beyond) + m
+    beyond, queue = np.empty_like(m), np.empty_like(m)
+    near = np.flatnonzero(~far)
+    beyond[near] = cdf_ratio(j[near], m[near], spare[near])
+    queue[near] = spare[near] * (1.0 + beyond[near]) + m[near]
+    # the sum times j - m nearly cancels m there; the continued fraction gives what remains
+    rows = np.flatnonzero(far)
+    k, gap = j[rows], -spare[rows]
+    f = fraction(k, m[rows], -gap)
+    beyond[rows] = k / (gap + 1.0 + f)
+    queue[rows] = np.where(np.isinf(gap), 0.0, k * (1.0 + f) / (gap + 1.0 + f))
     return beyond, queue
+
+
+def queue_length(places: Array, mean: Array, below: Array, beyond: Array, queue: Array) -> Array:
+    """Mean queue from ``beyond_weights``; where those overflow, every server is always busy."""
+    return np.where(np.isinf(queue) | np.isinf(beyond), places - mean, queue / (below + 1.0 + beyond))
 
 
 def _domain(population: Array, servers: Array, think_time: Array, service_time: Array) -> Array:
@@ -98,34 +113,52 @@ def _domain(population: Array, servers: Array, think_time: Array, service_time: 
     return np.where(ok, 0.0, np.nan)
 
 
-def _crowded(n: Array, c: Array, z: Array, s: Array) -> tuple[Means, NDArray[np.bool_]]:
-    """Solve the chain where anybody can wait (n > c > 0, s > 0); the rows where it could be solved."""
-    crowded = (n > c) & (c > 0) & (s > 0)
-    harmless = (np.where(crowded, value, other) for value, other in ((n, 2.0), (c, 1.0), (z, 1.0), (s, 1.0)))
-    n, c, z, s = harmless
-    return solve(n, c, c, z, s), crowded
+def _crowded(n: Array, c: Array, s: Array) -> NDArray[np.intp]:
+    """Rows in which anybody can wait."""
+    return np.flatnonzero((n > c) & (c > 0) & (s > 0))
 
 
 def throughput(servers: Array, population: Array, think_time: Array, service_time: Array) -> Array:
-    (_, busy, _), crowded = _crowded(population, servers, think_time, service_time)
-    alone = population / (think_time + service_time)
-    rate = np.where(crowded, busy / service_time, np.where(population == 0, 0.0, alone))
-    return np.where(servers == 0, 0.0, rate) + _domain(population, servers, think_time, service_time)
+    rate = population / (think_time + service_time)
+    rows = _crowded(population, servers, service_time)
+    k, s = servers[rows], service_time[rows]
+    rate[rows] = busy(population[rows], k, k, think_time[rows], s) / s
+    rate[(servers == 0) | (population == 0)] = 0.0
+    return rate + _domain(population, servers, think_time, service_time)
 
 
 def utilization(servers: Array, population: Array, think_time: Array, service_time: Array) -> Array:
-    (_, busy, _), crowded = _crowded(population, servers, think_time, service_time)
-    alone = population * (service_time / (think_time + service_time))
-    busy = np.where(crowded, busy, np.where((population == 0) | (service_time == 0), 0.0, alone))
-    share = np.where(servers == 0, 1.0, busy / servers)
+    number = population * (service_time / (think_time + service_time))
+    rows = _crowded(population, servers, service_time)
+    k = servers[rows]
+    number[rows] = busy(population[rows], k, k, think_time[rows], service_time[rows])
+    number[(population == 0) | (service_time == 0)] = 0.0
+    share = number / servers
+    share[servers == 0] = 1.0
     return share + _domain(population, servers, think_time, service_time)
 
 
 def waiting_time(servers: Array, population: Array, think_time: Array, service_time: Array) -> Array:
-    (_, busy, queue), crowded = _crowded(population, servers, think_time, service_time)
-    wait = np.where(crowded, queue * service_time / busy, 0.0)
-    wait = np.where(servers == 0, np.inf, wait)
+    wait = np.zeros_like(population)
+    rows = _crowded(population, servers, service_time)
+    if rows.size:
+        wait[rows] = _waiting(*(value[rows] for value in (population, servers, think_time, service_time)))
+    wait[servers == 0] = np.inf
     return wait + _domain(population, servers, think_time, service_time)
+
+
+def _waiting(n: Array, c: Array, z: Array, s: Array) -> Array:
+    """Mean queue over throughput, where anybody can wait."""
+    p, q, excess, y2 = _position(n, c, z, s)
+    wait = (n - c) * (s / c) - z  # every server always busy
+    rows = np.flatnonzero(~((excess > 0) & (y2 > _CERTAIN)))
+    if rows.size:
+        n, c, z, s, p, q, excess, y2 = (value[rows] for value in (n, c, z, s, p, q, excess, y2))
+        r, m = n - c, c * z / s
+        below = _binomial.below(c, r, z / s, y2, excess > 0)
+        beyond, queue = beyond_weights(r, m)
+        wait[rows] = queue_length(r, m, below, beyond, queue) * s / _busy(n, c, c, p, q, below, beyond)
+    return wait
 
 
 def response_time(servers: Array, population: Array, think_time: Array, service_time: Array) -> Array:
@@ -135,14 +168,16 @@ def response_time(servers: Array, population: Array, think_time: Array, service_
 def wait_probability(servers: Array, population: Array, think_time: Array, service_time: Array) -> Array:
     """By the arrival theorem: an arrival sees the chain with one customer less."""
     others = np.maximum(population - 1.0, 0.0)
-    (waiting, _, _), crowded = _crowded(others, servers, think_time, service_time)
+    waiting = np.zeros_like(others)
+    rows = _crowded(others, servers, service_time)
+    if rows.size:
+        waiting[rows], _ = states(*(value[rows] for value in (others, servers, think_time, service_time)))
     # exactly c others, all at the pool: the chain degenerates to its top state
-    waiting = np.where(crowded, waiting, 0.0)
     edge = (others == servers) & (servers > 0)
     if edge.any():
-        together = (service_time / (think_time + service_time)) ** servers
+        together = np.exp(-servers * np.log1p(think_time / service_time))
         waiting = np.where(edge, np.where(service_time == 0, 0.0, together), waiting)
-    waiting = np.where(servers == 0, 1.0, waiting)
+    waiting[servers == 0] = 1.0
     return waiting + _domain(population, servers, think_time, service_time)
 
 

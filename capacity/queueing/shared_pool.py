@@ -18,18 +18,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from capacity.queueing import _finite_source, _mmc
-from capacity.queueing._evaluate import BLOCK, Array, counts
+from capacity.queueing._evaluate import BLOCK, Array
+from capacity.queueing.core_sharing import Inner, grid, inner_domain, inner_throughput
 from capacity.queueing.erlang import delay
 from capacity.queueing.search import Rows, least_count
 
 # throughput, busy (workers that hold a request), wait_probability, waiting_time, hold (time a request holds a
 # worker, contention included), and what the quantiles need
 Pool: TypeAlias = dict[str, Array]
-Inner: TypeAlias = tuple[Array, Array, Array]  # cores, cpu_time, service_time
 
 _LARGE_POOL = 4096
-_LEAST_LOG = -690.0  # ln of the smallest probability to start from, well above what underflows
-_FEW = 16  # columns up to which plain numbers are faster than NumPy's calls
 
 # Cells of the X(n) table that one block may hold: 2^19 float64 are 4 MiB.
 _CELLS = 2**19
@@ -44,24 +42,9 @@ def block_for(servers: ArrayLike) -> int:
     return int(max(1, min(BLOCK, _CELLS // most))) if np.isfinite(most) else BLOCK
 
 
-def inner_throughput(workers: Array, cores: Array, cpu_time: Array, service_time: Array) -> Array:
-    """X(n): completions a second of n workers that are never idle."""
-    ok = counts(workers) & _inner_domain(cores, cpu_time, service_time)
-    contended = ok & (cpu_time > 0) & (workers > cores)
-    rate = np.where(ok, np.where(workers == 0, 0.0, workers / service_time), np.nan)
-    n, k, d, s = (value[contended] for value in (workers, cores, cpu_time, service_time))
-    _, busy, _ = _finite_source.solve(n, np.floor(k), k, s - d, d)
-    rate[contended] = busy / d
-    return rate
-
-
-def _inner_domain(cores: Array, cpu_time: Array, service_time: Array) -> NDArray[np.bool_]:
-    return (cores >= 0) & np.isfinite(cores) & (cpu_time >= 0) & (cpu_time <= service_time)
-
-
 def open_pool(servers: Array, cores: Array, cpu_time: Array, service_time: Array, arrival_rate: Array) -> Pool:
     """Solve the pool under a Poisson stream; ``drain`` is the rate at which the wait of those who wait ends."""
-    domain = np.where(_inner_domain(cores, cpu_time, service_time), 0.0, np.nan)
+    domain = np.where(inner_domain(cores, cpu_time, service_time), 0.0, np.nan)
     load, spare = _mmc.load_and_spare(servers, arrival_rate, service_time)
     load, spare = load + domain, spare + domain
     throughput = np.where(load == 0, arrival_rate, np.minimum(arrival_rate, servers / service_time)) + 0.0 * load
@@ -104,7 +87,7 @@ def finite_pool(
     Who waits, waits as ``_finite_source.waiting_tail_of`` says: ``full_rate`` is the completion rate while every
     worker is busy, ``places`` is N - c and ``mean`` is full_rate times the think time.
     """
-    domain = np.where(_inner_domain(cores, cpu_time, service_time), 0.0, np.nan)
+    domain = np.where(inner_domain(cores, cpu_time, service_time), 0.0, np.nan)
     plain = (servers, population, think_time, service_time)
     throughput = _finite_source.throughput(*plain) + domain
     busy = _finite_source.utilization(*plain) * servers + domain
@@ -127,7 +110,7 @@ def finite_pool(
         share = 1.0 / (1.0 + below / (1.0 + beyond))
         busy[rows] = number + (c - number) * share
         throughput[rows] = rate + (full[rows] - rate) * share
-        length = np.where(np.isinf(beyond), n - c - mean[rows], queue / (below + 1.0 + beyond))
+        length = _finite_source.queue_length(n - c, mean[rows], below, beyond, queue)
         waiting[rows] = length / throughput[rows]
         hold[rows] = busy[rows] / throughput[rows]
 
@@ -236,69 +219,10 @@ def _states_seen(servers: Array, inner: Inner, falling: Array, arrivals: Callabl
 
 def _table(servers: Array, inner: Inner) -> Array:
     """X(n) for n = 0 .. max(servers), a row a state and a column a pool."""
-    cores, cpu_time, service_time = np.broadcast_arrays(*inner)
-    states = np.arange(np.max(servers) + 1.0)[:, None]
-    table: Array = states / service_time
-    share = cpu_time / service_time
-    stepped = (cores >= 1) & (cores == np.floor(cores)) & (share > 0) & (cores * np.log(share) > _LEAST_LOG)
-    rest = np.flatnonzero(~stepped)
-    if rest.size:
-        columns = np.broadcast_arrays(states, cores[rest], cpu_time[rest], service_time[rest])
-        table[:, rest] = inner_throughput(*(np.ravel(column) for column in columns)).reshape(columns[0].shape)
-    rows = np.flatnonzero(stepped)
-    if rows.size:
-        table[:, rows] = _stepped(table[:, rows], cores[rows], share[rows], 1.0 - share[rows], service_time[rows])
+    states = np.arange(np.max(servers) + 1.0)
+    table = np.empty((states.size, servers.size))
+    grid(states, inner, table)
     return table
-
-
-def _stepped(table: Array, cores: Array, share: Array, rest: Array, service_time: Array) -> Array:
-    """X(n) from X(n - 1), one column a pool with a whole number of cores; up to n = cores it is in the table.
-
-    h is P(every core busy) and b = P(exactly the cores busy), as an arriving customer of n sees them; D = X(n) of
-    workers that never wait over X(n). No term is negative but -h, and h <= 1 <= D: nothing cancels or overflows.
-    The same operations in the same order for one column and for many, so that no pool depends on its neighbours.
-    """
-    order = np.argsort(cores, kind="stable")
-    k, p, q, s = (value[order] for value in (cores, share, rest, service_time))
-    b = np.power(p, k)
-    h = b.copy()
-    top = table.shape[0]
-    if order.size < _FEW:
-        columns = [_stepped_one(top, *values) for values in zip(*(v.tolist() for v in (k, p, q, s, b)), strict=True)]
-        for column, (first, rates) in zip(order, columns, strict=True):
-            table[first:, column] = rates
-        return table
-    table = table[:, order]
-    beyond = np.searchsorted(k, np.arange(top), side="left")  # how many have fewer cores than n
-    ratio, later, busy, wider = (np.empty(order.size) for _ in range(4))
-    for n in range(int(k[0]) + 1, top):
-        part = slice(0, int(beyond[n]))
-        near, new, work, d = k[part], later[part], busy[part], wider[part]
-        np.divide(n, np.subtract(n, near, out=new), out=new)
-        np.multiply(np.multiply(b[part], q[part], out=work), new, out=new)
-        np.multiply(np.divide(np.multiply(n, p[part], out=work), near, out=work), h[part], out=work)
-        np.subtract(np.add(1.0, work, out=d), h[part], out=d)
-        near_full = np.subtract(1.0, np.divide(near, n, out=ratio[part]), out=ratio[part])
-        np.add(d, np.multiply(new, near_full, out=near_full), out=d)
-        table[n, part] /= d
-        np.divide(np.add(work, new, out=work), d, out=h[part])
-        np.divide(new, d, out=b[part])
-    back = np.empty_like(order)
-    back[order] = np.arange(order.size)
-    return table[:, back]
-
-
-def _stepped_one(top: int, k: float, p: float, q: float, s: float, b: float) -> tuple[int, list[float]]:
-    """The same for one pool, in plain numbers: a NumPy call for each of them would take longer."""
-    h, rates = b, []
-    for n in range(int(k) + 1, top):
-        later = b * q * (n / (n - k))
-        busy = n * p / k * h
-        wider = 1.0 + busy - h + later * (1.0 - k / n)
-        rates.append(n / s / wider)
-        h = (busy + later) / wider
-        b = later / wider
-    return int(k) + 1, rates
 
 
 def _below(table: Array, servers: Array, arrivals: Callable[[Array], Array]) -> tuple[Array, Array, Array]:
