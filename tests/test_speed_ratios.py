@@ -35,7 +35,7 @@ BOUNDS = {
     "recommend": 16_000,
     # in times of importing numpy, scipy.special and pydantic
     "import capacity": 0.15,
-    "capacity --help": 0.4,
+    "capacity --help": 0.35,
     "capacity recommend": 2.0,
 }
 
