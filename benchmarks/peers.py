@@ -127,7 +127,7 @@ def replays(answers: dict[str, Answers], scale: float) -> Iterator[str]:
             **{name: given["replay"] for name, given in answers.items() if "replay" in given},
         }
         fast = best({name: lambda n=name: ways[n](*case) for name in list(ways)[:2]}, 15)  # noqa: B023
-        slow = best({name: lambda n=name: ways[n](*case) for name in list(ways)[2:]}, 3)  # noqa: B023
+        slow = best({name: lambda n=name: ways[n](*case) for name in list(ways)[2:]}, 5)  # noqa: B023
         for name, taken in (fast | slow).items():
             same = np.allclose(ways[name](*case), waits, rtol=0, atol=1e-6)
             rows.append(
