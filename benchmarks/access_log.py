@@ -1,7 +1,7 @@
 """Reads a generated access log of any size: lines a second of one core, and the most memory that took.
 
-    python benchmarks/access_log.py                 # 1 GB in the format capacity asks for
-    python benchmarks/access_log.py --megabytes 50 --format stock
+    python -m benchmarks.access_log                 # 1 GB in the format capacity asks for
+    python -m benchmarks.access_log --megabytes 50 --format stock
 
 The log is written to a temporary directory first, deterministic, and removed at the end.
 """
@@ -18,11 +18,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from capacity.fpm.access_format import WANTED_FORMAT, access_format
+from capacity.fpm.log_line import LineFormat
+from capacity.fpm.web_format import nginx_format
+from capacity.measure.logs import LogReading
+
 STOCK = '%R - %u %t "%m %r%Q%q" %s %f %{milli}d %{kilo}M %C%%'
 NGINX = (
     '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
     '"$http_user_agent" rt=$request_time urt="$upstream_response_time"'
 )
+FORMATS = ("wanted", "stock", "nginx")
 _LINES_A_BLOCK = 20000
 
 
@@ -81,20 +87,16 @@ def write_log(path: Path, megabytes: int, kind: str) -> int:
 _MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
+def line_format(form: str) -> LineFormat:
+    """How the lines of one of the formats are read."""
+    if form == "nginx":
+        return nginx_format(NGINX)
+    return access_format(WANTED_FORMAT if form == "wanted" else STOCK)
+
+
 def read(path: str, form: str) -> dict[str, float]:
     """Read and sum up in this process."""
-    from capacity.measure.logs import LogReading
-
-    line_format = None
-    if form == "nginx":
-        from capacity.fpm.web_format import nginx_format
-
-        line_format = nginx_format(NGINX)
-    else:
-        from capacity.fpm.access_format import WANTED_FORMAT, access_format
-
-        line_format = access_format(WANTED_FORMAT if form == "wanted" else STOCK)
-    reading = LogReading([path], line_format=line_format)
+    reading = LogReading([path], line_format=line_format(form))
     start = time.process_time()
     reading.read()
     history, _ = reading.result()
@@ -110,7 +112,7 @@ def main() -> None:
     """Write, read in another process, compare and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=1000)
-    parser.add_argument("--format", choices=["wanted", "stock", "nginx"], default="wanted")
+    parser.add_argument("--format", choices=FORMATS, default="wanted")
     parser.add_argument("--read", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.read:

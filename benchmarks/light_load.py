@@ -1,6 +1,6 @@
 """How well the service time at light load is found on cores that are busy.
 
-    python benchmarks/light_load.py             # needs php-fpm8.2 and root; takes a minute and a half
+    python -m benchmarks.light_load             # needs php-fpm8.2 and root; takes a minute and a half
 
 A pool of 24 workers serves one script (10 ms of CPU, 20 ms of waiting) at growing rates. Printed for each rate: the
 mean the log has, and the service time ``capacity measure`` makes of it. At light load both are the truth.

@@ -1,4 +1,4 @@
-"""A log of 50 MB: every line read once, in little memory. The one of 1 GB is ``benchmarks/access_log.py``."""
+"""A log of 50 MB: every line read once, in little memory. The one of 1 GB: ``python -m benchmarks.access_log``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,13 @@
+"""What things cost: alone, beside the textbook form, beside other packages. Ratios within one run are the claim.
+
+``python -m pytest benchmarks``
+    All of them, by pytest-benchmark (the extra ``bench``).
+``python -m benchmarks.peers``
+    Beside the packages of ``peers.txt`` that are installed, into docs/reference/benchmarks.md.
+``python -m benchmarks.ratios``
+    The ratios that ``tests/test_speed_ratios.py`` holds us to.
+``python -m benchmarks.access_log``
+    A log of 1 GB: lines a second, and the memory that takes.
+``python -m benchmarks.light_load``
+    How well the service time is found on busy cores; needs php-fpm8.2 and root.
+"""

@@ -1,0 +1,73 @@
+"""The scenarios that are timed: seeded, so that every run and every package gets the same."""
+
+from __future__ import annotations
+
+import numpy as np
+
+GIB, MIB = 2.0**30, 2.0**20
+Arrays = dict[str, np.ndarray]
+
+
+def scattered(
+    size: int, servers: tuple[int, int] = (1, 1000), utilization: tuple[float, float] = (0.1, 0.99)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Servers and offered loads, every row another."""
+    rng = np.random.default_rng(1)
+    c = rng.integers(servers[0], servers[1] + 1, size).astype(np.float64)
+    return c, c * rng.uniform(*utilization, size)
+
+
+def targets(size: int) -> dict[str, Arrays]:
+    """Arguments of every inverse, by its name."""
+    rng = np.random.default_rng(2)
+    service = np.exp(rng.uniform(-4, 2, size))
+    p, wait = rng.choice([0.5, 0.9, 0.95, 0.99], size), np.exp(rng.uniform(-7, 0, size))
+    queue = {"arrival_rate": rng.uniform(1, 500, size) / service, "service_time": service}
+    pool = {"servers": rng.integers(1, 500, size).astype(np.float64), "service_time": service}
+    users = pool | {"think_time": service * np.exp(rng.uniform(-1, 3, size))}
+    by_wait = {"wait_probability": wait}
+    by_waiting = {"p": p, "waiting_time": service * np.exp(rng.uniform(-5, 1, size))}
+    by_response = {"p": p, "response_time": -service * np.log1p(-p) * rng.uniform(1.02, 3, size)}
+    return {
+        "servers_for_wait_probability": queue | by_wait,
+        "servers_for_waiting_time_quantile": queue | by_waiting,
+        "servers_for_response_time_quantile": queue | by_response,
+        "arrival_rate_for_wait_probability": pool | by_wait,
+        "arrival_rate_for_waiting_time_quantile": pool | by_waiting,
+        "arrival_rate_for_response_time_quantile": pool | by_response,
+        "population_for_wait_probability": users | by_wait,
+        "population_for_response_time_quantile": users | by_response,
+    }
+
+
+def trace(servers: int, utilization: float, requests: int) -> tuple[np.ndarray, np.ndarray]:
+    """Poisson arrivals and exponential services of 1 s."""
+    rng = np.random.default_rng(servers)
+    return np.cumsum(rng.exponential(1 / (servers * utilization), requests)), rng.exponential(1.0, requests)
+
+
+def fleet(hosts: int, *, cpu_time: bool = False, response_time: bool = False) -> dict[str, object]:
+    """Hosts of 1 to 64 GiB whose load is 2 to 120 % of what fits into them."""
+    rng = np.random.default_rng(3)
+
+    def spread(low: float, high: float) -> np.ndarray:
+        return np.exp(rng.uniform(np.log(low), np.log(high), hosts))
+
+    ram, service, think = rng.choice(2.0 ** np.arange(7), hosts) * GIB, spread(0.02, 2), spread(0.5, 60)
+    memory = np.floor(rng.uniform(16, 160, hosts)) * MIB
+    load = np.floor(0.6 * ram / memory) * spread(0.02, 1.2)
+    table: dict[str, object] = {
+        "host.ram": ram,
+        "host.reserved": np.floor(0.4 * ram),
+        "host.cpus": rng.choice(2.0 ** np.arange(6), hosts),
+        "worker.memory": memory,
+        "worker.shared_memory": 64 * MIB,
+        "workload.service_time": service,
+        "workload.think_time": think,
+        "workload.users": np.maximum(np.rint(load * (think + service) / service), 1.0),
+    }
+    if cpu_time:
+        table["workload.cpu_time"] = service * rng.uniform(0.02, 0.9, hosts)
+    if response_time:
+        table["objective.response_time"] = service * spread(3.5, 12)
+    return table
