@@ -89,6 +89,7 @@ def simulate_pool(
     tick: float = TICK,
     tick_times: ArrayLike | None = None,
     start: float | None = None,
+    workers: int | None = None,
     until: float | None = None,
     fork_time: float = FORK_TIME,
     process_max: int | None = None,
@@ -112,6 +113,8 @@ def simulate_pool(
         All ticks instead of those of `phase` and `tick` [s], ascending: those of a log, for instance.
     start : float, optional
         When the pool is there with its first workers [s]; the first arrival where it is not given.
+    workers : int, optional
+        Workers of a dynamic or ondemand pool at the start [-], where they are not `start_servers` or none.
     until : float, optional
         Go on at least until then [s]; a run ends when every request has been served.
     fork_time : float, optional
@@ -152,7 +155,7 @@ def simulate_pool(
     """
     arrivals = _ascending("arrival_times", arrival_times)
     services = _held(service_times, arrivals.size)
-    _check(phase=phase, tick=tick, fork_time=fork_time, somaxconn=somaxconn, process_max=process_max)
+    _check(phase=phase, tick=tick, fork_time=fork_time, somaxconn=somaxconn, process_max=process_max, workers=workers)
     ticks = None if tick_times is None else _ascending("tick_times", tick_times)
     beginning = start if start is not None else (float(arrivals[0]) if arrivals.size else 0.0)
     if not math.isfinite(beginning) or (arrivals.size and beginning > arrivals[0]):
@@ -161,7 +164,7 @@ def simulate_pool(
     if tick_times is None and not (last - beginning) / tick < MOST_TICKS:
         raise InvalidInput([Problem("arrival_times", f"must not go on for {MOST_TICKS} ticks or more")])
     clock = Clock(beginning + phase, tick, None if ticks is None else ticks.tolist())
-    run = PoolState(pool, beginning, clock, fork_time, process_max, somaxconn, services.tolist())
+    run = PoolState(pool, beginning, clock, fork_time, process_max, somaxconn, services.tolist(), workers)
     for number, at in enumerate(arrivals.tolist()):
         run.advance(at)
         run.arrive(number, at)
@@ -194,10 +197,14 @@ def _held(service_times: ArrayLike, count: int) -> NDArray[np.float64]:
     return np.broadcast_to(services, (count,))
 
 
-def _check(*, phase: float, tick: float, fork_time: float, somaxconn: int, process_max: int | None) -> None:
+def _check(
+    *, phase: float, tick: float, fork_time: float, somaxconn: int, process_max: int | None, workers: int | None
+) -> None:
     least = {"phase": (phase, 0.0), "fork_time": (fork_time, 0.0), "somaxconn": (somaxconn, 0)}
     if process_max is not None:
         least["process_max"] = process_max, 1
+    if workers is not None:
+        least["workers"] = workers, 0
     problems = [
         Problem(name, f"must be a finite number of at least {bound:g}", shown(value))
         for name, (value, bound) in least.items()

@@ -82,6 +82,7 @@ class PoolState:
         process_max: int | None,
         somaxconn: int,
         services: list[float],
+        workers: int | None = None,
     ) -> None:
         self.pool, self.clock, self.fork_time, self.services = pool, clock, fork_time, services
         self.now = self.master_free = start
@@ -97,7 +98,10 @@ class PoolState:
         self.busy: list[tuple[float, int, _Worker]] = []  # by the time they become free
         self.spawn_rate, self.warned = 1, False
         self.started = self.stopped = self.recycled = self.full_episodes = self.born = 0
-        first = {"static": self.most, "ondemand": 0}.get(pool.pm, min(pool.start_servers or 0, self.most))
+        first = self.most if pool.pm == "static" else pool.start_servers or 0 if workers is None else workers
+        first = min(first, self.most)
+        if self.dynamic:
+            first = max(first, 1)  # a dynamic pool never has none
         self.running = first
         self.changes = [(start, first)]
         for _ in range(first):

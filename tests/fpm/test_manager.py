@@ -215,6 +215,12 @@ def test_the_memory_held_is_the_mean_over_time() -> None:
     assert run.mean_workers == pytest.approx((0.5 * 1 + 1.5 * 2) / 2)
 
 
+def test_a_run_may_begin_with_other_workers_than_the_settings_start() -> None:
+    first = {pool.pm: exact(pool, [0], 1.0, workers=7).changes[0][1] for pool in (FIVE, STATIC, ONDEMAND)}
+    assert first == {"dynamic": 7, "static": 2, "ondemand": 3}
+    assert exact(FIVE, [0], 1.0, workers=0).changes[0][1] == 1
+
+
 def test_nobody_comes() -> None:
     run = simulate_pool(FIVE, arrival_times=[], service_times=[], until=3.5)
     assert (run.waiting_times.size, run.peak_workers, run.mean_workers, len(run.ticks)) == (0, 5, 5, 4)
@@ -318,6 +324,7 @@ def test_nobody_is_lost_and_no_limit_is_passed(
         ({"phase": -1.0}, "phase"),
         ({"fork_time": math.nan}, "fork_time"),
         ({"process_max": 0}, "process_max"),
+        ({"workers": -1}, "workers"),
         ({"start": 0.5}, "start"),
         ({"tick_times": [2.0, 1.0]}, "tick_times"),
     ],
