@@ -153,8 +153,8 @@ FIELDS = {
     ],
     "Objective": ["response_time", "percentile", "max_utilization"],
     "Scenario": [
-        "host", "worker", "workload", "objective", "pool", "headroom", "spares", "process_manager", "process_max",
-        "pools_on_host", "web_server_timeout", "sources",
+        "host", "worker", "workload", "objective", "pool", "headroom", "spares", "load_before_step",
+        "step_waiting_time", "process_manager", "process_max", "pools_on_host", "web_server_timeout", "sources",
     ],
 }  # fmt: skip
 
