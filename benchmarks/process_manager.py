@@ -1,6 +1,7 @@
 """Real pools and their simulation after a sudden step in load, and spare policies side by side.
 
-    python benchmarks/process_manager.py     # needs php-fpm8.2 and root; takes six minutes
+    python benchmarks/process_manager.py              # needs php-fpm8.2 and root; takes eight minutes
+    python benchmarks/process_manager.py policies     # the second part only
 
 First five pools one after the other: 60 requests of 50 ms a second, then 500. The simulator gets the arrivals and
 service times of the run, once with the ticks of FPM's debug log and once with other phases of them, since nobody who
@@ -75,9 +76,7 @@ def simulated(pool: PoolSettings, load: Load, log: list[Tick], held: np.ndarray,
     """The same requests in the simulator, with the ticks moved by so much."""
     times = [tick.time + shift for tick in log] if log else None
     begin = min((times or [load.arrival_times[0]])[0] - 1, load.arrival_times[0])
-    return simulate_pool(
-        pool, arrival_times=load.arrival_times, service_times=held, tick_times=times, start=begin, workers=None
-    )
+    return simulate_pool(pool, arrival_times=load.arrival_times, service_times=held, tick_times=times, start=begin)
 
 
 def steps() -> None:
@@ -116,7 +115,7 @@ def steps() -> None:
 def policies(seed: int) -> None:
     """Proportional and burst spares, at the same time."""
     start, least, most = (int(column[0]) for column in proportional(np.array([float(WORKERS)])))
-    step = Step(WORKERS, 30, 250, 0.1, 0.0, waiting_time=0.3)
+    step = Step(WORKERS, 30, 250, 0.1, 0.0, waiting_time=0.25)
     pools = {"proportional": dynamic(start, least, most), "burst": dynamic(*settings(step, least_spares(step)))}
     arrivals = poisson((30, 5), (250, 10), (30, 45), (250, 16), seed=seed)
     found = run(pools, arrivals, 0.1)
@@ -134,6 +133,8 @@ def policies(seed: int) -> None:
 
 
 if __name__ == "__main__":
-    steps()
-    for number in (1, 2, 3):
+    chosen = sys.argv[1:] or ["steps", "policies"]
+    if "steps" in chosen:
+        steps()
+    for number in (1, 2, 3, 4) if "policies" in chosen else ():
         policies(number)

@@ -128,7 +128,7 @@ def test_a_formula_takes_exactly_these_keywords(name):
     [
         ("recommend", "scenario", ["edges"]),
         ("recommend_many", "table", ["edges"]),
-        ("forecast", "scenario", ["pool", "users", "model", "edges"]),
+        ("forecast", "scenario", ["pool", "users", "model", "edges", "step"]),
     ],
 )
 def test_answers_take_a_scenario_and_keywords(function, first, keywords):
