@@ -1,6 +1,6 @@
 """Real pools and their simulation after a sudden step in load, and spare policies side by side.
 
-    python benchmarks/process_manager.py              # needs php-fpm8.2 and root; takes eight minutes
+    python benchmarks/process_manager.py              # needs php-fpm8.2 and root; takes eleven minutes
     python benchmarks/process_manager.py policies     # the second part only
 
 First five pools one after the other: 60 requests of 50 ms a second, then 500. The simulator gets the arrivals and
@@ -115,7 +115,7 @@ def steps() -> None:
 def policies(seed: int) -> None:
     """Proportional and burst spares, at the same time."""
     start, least, most = (int(column[0]) for column in proportional(np.array([float(WORKERS)])))
-    step = Step(WORKERS, 30, 250, 0.1, 0.0, waiting_time=0.25)
+    step = Step(WORKERS, 30, 250, 0.1, 0.0, waiting_time=0.2)
     pools = {"proportional": dynamic(start, least, most), "burst": dynamic(*settings(step, least_spares(step)))}
     arrivals = poisson((30, 5), (250, 10), (30, 45), (250, 16), seed=seed)
     found = run(pools, arrivals, 0.1)
@@ -136,5 +136,5 @@ if __name__ == "__main__":
     chosen = sys.argv[1:] or ["steps", "policies"]
     if "steps" in chosen:
         steps()
-    for number in (1, 2, 3, 4) if "policies" in chosen else ():
+    for number in range(1, 7) if "policies" in chosen else ():
         policies(number)

@@ -28,7 +28,7 @@ MOST_WORKERS: Final = 20_000
 
 _PHASES, _MOST_PHASES, _ENOUGH = 8, 64, 4000  # of the tick; more of them where there are few requests in each
 _SEED = 20_240_229
-_CALM = 0.1  # of the service time, by which the mean wait of a second may exceed what a static pool has
+_CALM = 0.1  # of the service time and of the worst second: more waiting than in a static pool is not over yet
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class StepRun:
     workers : ndarray
         Mean number of workers at the step and each second after it [-].
     recovered : float or None
-        How long after the step requests wait as in a pool with all its workers [s]; None: not within the window.
+        How long after the step it lasts that requests wait longer than in a pool with all its workers, by a tenth of
+        the service time and of the worst second [s]; None: beyond the window.
     window : float
         How long the load lasts after the step [s].
     phases : int
@@ -170,8 +171,7 @@ def simulate_step(
         more = np.where(np.isfinite(late), late, 0.0) - np.asarray(best)[busy + quiet.size :]
         excess += np.bincount(loud.astype(np.intp), more, minlength=seconds.size)[: seconds.size]
         workers += run.workers_at(seconds)
-    per_second = rate_after * phases
-    slow = np.flatnonzero(excess > _CALM * service_time * per_second)
+    slow = np.flatnonzero(excess > _CALM * max(service_time * rate_after * phases, excess.max()))
     end = float(slow[-1] + 1) if slow.size else 0.0
     return StepRun(
         waiting_times=np.concatenate(waits),
