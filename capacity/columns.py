@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from capacity.errors import InvalidInput, Problem
 from capacity.fields import InputModel, read_quantity
 from capacity.inputs import LEAST_BUSY, SHORTEST, Host, Objective, Worker, Workload
-from capacity.policies.process_manager import MANAGERS
+from capacity.policies.process_manager import MANAGERS, SPARES
 from capacity.pool import PoolSettings
 from capacity.problems import did_you_mean, field_label, unit_of
 from capacity.scenario import Scenario
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Field", "Given", "fields", "read_axis", "read_table", "row_of", "rules_between", "unit_of_column"]
 
-_POLICY: Final = ("headroom", "process_max", "pools_on_host", "web_server_timeout")
+_POLICY: Final = (
+    "headroom", "load_before_step", "step_waiting_time", "process_max", "pools_on_host", "web_server_timeout",
+)  # fmt: skip
 _MODELS: Final[Mapping[str, type[InputModel]]] = {
     "host": Host,
     "worker": Worker,
@@ -45,7 +47,7 @@ _MODELS: Final[Mapping[str, type[InputModel]]] = {
 _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "pool.pm": MANAGERS,
     "policy.process_manager": ("keep", "auto"),
-    "policy.spares": ("proportional",),
+    "policy.spares": SPARES,
 }
 _SPARES: Final = ("pool.min_spare_servers", "pool.start_servers", "pool.max_spare_servers")
 _LARGEST: Final = float(np.finfo(np.float64).max)

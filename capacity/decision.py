@@ -99,7 +99,7 @@ def decide(table: Table) -> Decision:
     dict of str to ndarray
         ``memory cpu database process_max demand`` (workers, inf: does not limit), ``needed``, ``wanted``,
         ``arrival_rate``, ``max_children``, ``binding`` (index into ``LIMITS``), ``feasible``, ``shortfall`` (inf: no
-        number would do), the spares, ``listen_backlog``, ``full_rate``, ``worst_case_memory``,
+        number would do), ``listen_backlog``, ``full_rate``, ``worst_case_memory``,
         ``more_workers_help`` (NaN: not known).
     """
     rate = demand.expected_rate(table)
@@ -114,7 +114,6 @@ def decide(table: Table) -> Decision:
     # FPM wants at least one worker, and Linux sets an end to them
     max_children = np.maximum(np.minimum(cap, asked), 1.0)
     full_rate = cpu.full_rate(table, max_children)
-    start, least, most = process_manager.proportional(max_children)
     at_least = np.where(np.isnan(needed), 1.0, needed)  # without a load, FPM still wants one worker
     decision = {
         **ceilings,
@@ -127,9 +126,6 @@ def decide(table: Table) -> Decision:
         "feasible": (at_least <= cap).astype(np.float64),
         "shortfall": np.maximum(at_least - cap, 0.0),
         "cap": cap,
-        "start_servers": start,
-        "min_spare_servers": least,
-        "max_spare_servers": most,
         "full_rate": full_rate,
         "listen_backlog": backlog.waiting_places(table, full_rate),
         "terminate_after": timeouts.terminate_after(table),
@@ -154,21 +150,21 @@ def _more_workers_help(table: Table, decision: Decision) -> Column:
 def settings_of(table: Table, decision: Decision) -> dict[str, Column]:
     """Settings of the recommended pool, in FPM's names; NaN: not set. ``pm`` and ``preferred`` index ``MANAGERS``.
 
-    The table has, besides the columns of ``decide``, ``policy.process_manager`` (1: auto) and today's ``pool.pm`` and
-    ``pool.max_requests`` (NaN: not known).
+    The table has, besides the columns of ``decide``, ``policy.process_manager`` (1: auto), ``policy.spares`` (1: burst)
+    with the step, and today's ``pool.pm``, ``pool.max_requests`` and ``pool.max_spawn_rate`` (NaN: not known).
     """
     preferred = process_manager.preferred(table, decision["load"], decision["worst_case_memory"])
     today = table["pool.pm"]
     kept = np.where(np.isnan(today), float(process_manager.MANAGERS.index(process_manager.SHIPPED)), today)
     pm = np.where(table["policy.process_manager"] == 1, preferred, kept)
-    dynamic = pm == process_manager.MANAGERS.index("dynamic")
+    spares = process_manager.spares(table, pm, decision["max_children"], decision["arrival_rate"])
     per_worker = decision["full_rate"] / decision["max_children"]
     recycled = np.where(np.isnan(table["pool.max_requests"]), 0.0, table["pool.max_requests"])
     return {
         "pm": pm,
         "preferred": preferred,
         "max_children": decision["max_children"],
-        **{name: np.where(dynamic, decision[name], np.nan) for name in _SPARES},
+        **dict(zip(_SPARES, spares, strict=True)),
         "max_requests": recycling.max_requests(recycled, per_worker),
         "listen_backlog": decision["listen_backlog"],
         "request_terminate_timeout": decision["terminate_after"],

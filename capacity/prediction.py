@@ -14,6 +14,7 @@ from capacity.policies.verdict import VERDICTS, Edges
 from capacity.pool import PoolSettings
 from capacity.results import Assumption, Forecast, ModelName, Prediction, UserBand
 from capacity.scenario import Scenario, value_of
+from capacity.sudden_step import step_forecast, users_of_step
 from capacity.table import ROUNDING, Column, Table, repeat, table_of
 from capacity.units import format_fraction, format_rate, shown
 
@@ -45,6 +46,7 @@ def forecast(
     users: Iterable[int] = USERS,
     model: ModelName = "open",
     edges: Edges | None = None,
+    step: tuple[int, int] | None = None,
 ) -> Forecast:
     """Predict what numbers of users do to a pool, and the most users each verdict can take.
 
@@ -63,6 +65,9 @@ def forecast(
         (M/M/c//N), which is right for a known set of people.
     edges : Edges, optional
         The edges between verdicts.
+    step : (int, int), optional
+        Users before and after a sudden step [-]: the pool is simulated tick by tick, beside the other process
+        managers. Requests keep coming whatever the model, and cores are not shared.
 
     Returns
     -------
@@ -71,7 +76,8 @@ def forecast(
     Raises
     ------
     InvalidInput
-        No pool is known, a number of users is not a whole number of at least 1, or the model has no such name.
+        No pool is known, a number of users is not a whole number of at least 1, the model has no such name, or the
+        step is too large to be simulated.
 
     Examples
     --------
@@ -80,6 +86,13 @@ def forecast(
     ['comfortable', 'manageable', 'watch', 'overloaded']
     >>> result
     <Forecast: 40 workers, open model: comfortable to 90, manageable to 140, watch to 170 users>
+
+    A rush from 50 to 150 users, which the pool grows to meet; then the same for the others it could be.
+
+    >>> pool = PoolSettings(pm="dynamic", max_children=40, start_servers=8, min_spare_servers=4, max_spare_servers=16)
+    >>> rush = forecast(Scenario.example(), pool=pool, step=(50, 150)).step
+    >>> [(outcome.pool.pm, f"{outcome.waiting_time:.2f} s") for outcome in rush.outcomes]
+    [('dynamic', '0.18 s'), ('static', '0.00 s'), ('dynamic', '0.02 s'), ('ondemand', '0.00 s')]
     """
     require(scenario, edges)
     settings = _pool_settings(scenario, pool)
@@ -89,6 +102,7 @@ def forecast(
     if scenario.workload.think_time is None:
         hint = "give the seconds between an answer and the next click"
         raise InvalidInput([Problem("workload.think_time", "is missing: it turns users into requests", hint=hint)])
+    rush = None if step is None else step_forecast(scenario, settings, *users_of_step(step))
     table = table_of(scenario)
     edges = Edges() if edges is None else edges
     workers = np.array([float(settings.max_children)])
@@ -100,6 +114,7 @@ def forecast(
         bands=user_bands(table, workers, model=model, edges=edges),
         cautions=(*workload_cautions(scenario), *prediction_cautions(predictions, model=model)),
         assumptions=stated_assumptions(scenario),
+        step=rush,
     )
 
 

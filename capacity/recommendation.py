@@ -22,7 +22,7 @@ from capacity.decision import (
     settings_of,
     users_beside,
 )
-from capacity.policies import backlog, demand, process_manager, recycling, rules_of_thumb, timeouts
+from capacity.policies import backlog, burst, demand, process_manager, recycling, rules_of_thumb, timeouts
 from capacity.policies.verdict import Edges
 from capacity.pool import PoolSettings
 from capacity.prediction import (
@@ -183,12 +183,22 @@ def _settings(
         process_manager.explain(
             pm, preferred, known=current is not None, min_spare=settings.min_spare_servers, memory_share=share
         ),
+        *_burst_choice(scenario, table, settings, row["arrival_rate"]),
         recycling.explain(int(chosen["max_requests"]), per_worker, kept=kept),
         backlog.explain(int(row["listen_backlog"]), row["full_rate"], scenario.web_server_timeout),
         timeouts.explain_terminate(int(row["terminate_after"]), service),
         timeouts.grace(service, scenario.web_server_timeout),
     )
     return settings, choices
+
+
+def _burst_choice(scenario: Scenario, table: Table, pool: PoolSettings, rate: float) -> tuple[Choice, ...]:
+    """Why these spare servers, where they were chosen for a step in load."""
+    if scenario.spares != "burst" or pool.min_spare_servers is None:
+        return ()
+    step = burst.step_of(table, 0, pool.max_children, rate) if rate > 0 else None
+    proportional = int(process_manager.proportional(np.array([float(pool.max_children)]))[1][0])
+    return (burst.explain(step, pool.min_spare_servers, proportional),)
 
 
 def _limits(scenario: Scenario, row: dict[str, float]) -> tuple[Limit, ...]:

@@ -23,6 +23,8 @@ __all__ = [
     "Prediction",
     "Recommendation",
     "RuleOfThumb",
+    "StepForecast",
+    "StepOutcome",
     "UserBand",
     "Verdict",
 ]
@@ -130,6 +132,40 @@ class Assumption(Result):
     source: str
 
 
+class StepOutcome(Result):
+    """What a sudden step in load does to one pool."""
+
+    pool: PoolSettings
+    waiting_time: float = Field(description="mean of the requests after the step", json_schema_extra={"unit": "s"})
+    waiting_time_p95: float = Field(description="95 of 100 of them wait less", json_schema_extra={"unit": "s"})
+    waiting_time_longest: float = Field(description="the longest of them", json_schema_extra={"unit": "s"})
+    refused: float = Field(
+        description="share of them that found the accept queue full, and that no wait here counts",
+        json_schema_extra={"unit": "1"},
+    )
+    recovered_after: float | None = Field(
+        description="when waits are those of a pool with all its workers; null: not within the window",
+        json_schema_extra={"unit": "s"},
+    )
+    workers: tuple[float, ...] = Field(
+        description="mean number at the step and each second after it", json_schema_extra={"unit": "1"}
+    )
+
+
+class StepForecast(Result):
+    """What a sudden step from some users to others does to a pool, and what it would do to others of its size."""
+
+    users_before: int
+    users_after: int
+    arrival_rate_before: float = Field(description="requests offered", json_schema_extra={"unit": "1/s"})
+    arrival_rate_after: float = Field(description="requests offered", json_schema_extra={"unit": "1/s"})
+    window: float = Field(description="how long the load after the step lasts", json_schema_extra={"unit": "s"})
+    outcomes: tuple[StepOutcome, ...] = Field(
+        description="the pool itself first, then static, dynamic with spares for the step, and ondemand"
+    )
+    choice: Choice
+
+
 class Forecast(Result):
     """What numbers of users do to one pool."""
 
@@ -140,6 +176,7 @@ class Forecast(Result):
     bands: tuple[UserBand, ...]
     cautions: tuple[str, ...]
     assumptions: tuple[Assumption, ...] = ()
+    step: StepForecast | None = Field(default=None, description="a sudden step in load, where one was asked for")
 
     def users_for(self, verdict: Verdict) -> int | None:
         """Largest number of users with this verdict; None where none gets it."""

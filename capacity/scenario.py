@@ -78,8 +78,13 @@ class Scenario(InputModel):
         The pool as it is today.
     headroom : float
         Factor on the expected load that the pool should also carry [-], at least 1.
-    spares : {'proportional'}
-        How start and spare servers are chosen.
+    spares : {'proportional', 'burst'}
+        How start and spare servers are chosen: as shares of the workers, or as the fewest that keep the wait short
+        after a sudden step in load.
+    load_before_step : float
+        Load before that step as a share of the expected load, to which it leads [-], from 0 to 1.
+    step_waiting_time : float
+        Mean waiting time allowed in the seconds after that step [s].
     process_manager : {'keep', 'auto'}
         Whether today's process manager stays or the best one is chosen.
     process_max : int, optional
@@ -118,7 +123,25 @@ class Scenario(InputModel):
     headroom: float = Field(
         1.25, ge=1, le=1000, description="factor on the expected load", examples=[1.25], json_schema_extra=PURE
     )
-    spares: Literal["proportional"] = Field("proportional", description="how start and spare servers are chosen")
+    spares: Literal["proportional", "burst"] = Field(
+        "proportional", description="how start and spare servers are chosen"
+    )
+    load_before_step: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="load before a sudden step to the expected load, as a share of it",
+        examples=[0.3],
+        json_schema_extra=PURE,
+    )
+    step_waiting_time: float = Field(
+        0.1,
+        gt=0,
+        le=1e6,
+        description="mean waiting time allowed after that step",
+        examples=["100ms"],
+        json_schema_extra=SECONDS,
+    )
     process_manager: Literal["keep", "auto"] = Field("keep", description="whether today's process manager stays")
     process_max: Count | None = Field(
         None, ge=1, description="FPM's limit on the workers of all pools", examples=[128], json_schema_extra=PURE

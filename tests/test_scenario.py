@@ -94,6 +94,8 @@ def test_what_is_not_said_has_the_documented_default():
         "policy": {
             "headroom": 1.25,
             "spares": "proportional",
+            "load_before_step": 0.3,
+            "step_waiting_time": 0.1,
             "process_manager": "keep",
             "pools_on_host": 1,
             "web_server_timeout": 60,
@@ -231,10 +233,10 @@ def test_every_door_names_every_wrong_field_by_its_dotted_name(build):
         ({"policy": {"headrom": 2}}, "policy.headrom is not a known field (did you mean headroom?)"),
         (
             {"policy": {"host": {}}},
-            "policy.host is not a known field (known: headroom, spares, process_manager, process_max, "
-            "pools_on_host, web_server_timeout)",
+            "policy.host is not a known field (known: headroom, spares, load_before_step, "
+            "step_waiting_time, process_manager, process_max, pools_on_host, web_server_timeout)",
         ),
-        ({"policy": {"spares": "many"}}, "policy.spares must be 'proportional'; got 'many'"),
+        ({"policy": {"spares": "many"}}, "policy.spares must be 'proportional' or 'burst'; got 'many'"),
         ({"policy": {"process_manager": "static"}}, "policy.process_manager must be 'keep' or 'auto'; got 'static'"),
         (
             {"policy": {"process_max": 0}},

@@ -29,6 +29,7 @@ _MOST_WORKERS = 2**22  # capacity.pool.MOST_PROCESSES, which --help must not loa
     default="open",
     help="open: requests keep coming whatever happens; finite: who waits sends nothing.",
 )
+@click.option("--step", default=None, metavar="N:N", help="A sudden step in users, such as 50:150, tick by tick.")
 @format_option("table", "json")
 @output_option
 def forecast(
@@ -39,6 +40,7 @@ def forecast(
     workers: int | None,
     at: str | None,
     model: str,
+    step: str | None,
     output_format: str,
     output: str | None,
     **fields: Any,
@@ -51,6 +53,7 @@ def forecast(
     Examples:
       capacity forecast
       capacity forecast --workers 40 --at 80,100,150,200
+      capacity forecast --pool-file /etc/php/8.2/fpm/pool.d/www.conf --users 150 --step 50:150
       capacity forecast --workers 8 --cpus 2 --service-time 650ms --cpu-time 650ms --think-time 44.35s --model finite
     """  # noqa: D301 click wants the escape itself
     from capacity.cli.intake import take_in, tell_assumptions
@@ -58,10 +61,11 @@ def forecast(
     from capacity.prediction import forecast as forecast_pool
 
     users = USERS if at is None else _numbers(at)
+    rush = None if step is None else _step(step)
     intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
     tell_assumptions(intake)
     pool = workers if workers is not None else _pool(intake.scenario)
-    result = forecast_pool(intake.scenario, pool=pool, users=users, model=model)  # type: ignore[arg-type]
+    result = forecast_pool(intake.scenario, pool=pool, users=users, model=model, step=rush)  # type: ignore[arg-type]
     result = result.model_copy(update={"assumptions": intake.assumptions + result.assumptions})
     if output_format == "json":
         write(result.to_json(), output)
@@ -78,6 +82,14 @@ def _numbers(text: str) -> list[int]:
         message = f"must be whole numbers from 1 to 10^9, such as 50,80,100; got {text[:60]!r}"
         raise click.BadParameter(message, param_hint="--at")
     return [int(part) for part in parts]
+
+
+def _step(text: str) -> tuple[int, int]:
+    parts = re.fullmatch("([0-9]{1,10}):([0-9]{1,10})", text.strip())
+    if parts is None or int(parts[1]) > _MOST_USERS or not 1 <= int(parts[2]) <= _MOST_USERS:
+        message = f"must be users before and after, such as 50:150; got {text[:60]!r}"
+        raise click.BadParameter(message, param_hint="--step")
+    return int(parts[1]), int(parts[2])
 
 
 def _pool(scenario: Any) -> Any:

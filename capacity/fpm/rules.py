@@ -7,6 +7,7 @@ be opened.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _FORMAT = re.compile(
     "|%{(?i:seconds|mill?i(?:seconds)?|micro(?:seconds)?|)}d|%{(?i:bytes|(?:kilo|mega)(?:bytes)?|)}M)*%?",
     re.DOTALL,
 )
+_SLOW = 30.0  # s in which a dynamic pool should be able to grow: half of what web servers wait for an answer
 _SEVERITIES = ("error", "warning", "info")
 _MERELY_GOOD_TO_KNOW = frozenset({"ignored", "start-default", "negative"})
 
@@ -302,6 +304,16 @@ def _lints(
             "socket waits in the same queue as the requests, so nothing shows that the pool is full"
         )
         yield warn("static-without-status-listen", "pm.status_listen", why)
+    least, start = values.get("min_spare_servers", 0), values.get("start_servers", 0)
+    if values.get("pm") == "dynamic" and 1 <= least <= start:
+        most = values.get("max_children", 0)
+        grown = max(most - start, 0) / least + math.log2(least)  # s: the rate doubles up to min_spare
+        if grown > _SLOW:
+            why = (
+                f": the pool forks at most so many workers a second, so from {start} to the {most} of pm.max_children "
+                f"takes {grown:.0f} s, and a sudden rush waits meanwhile"
+            )
+            yield warn("slow-growth", "pm.min_spare_servers", why)
     terminate = values.get("request_terminate_timeout", 0)
     if terminate > read_timeout:
         why = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from capacity.policies import burst
 from capacity.results import Choice
 from capacity.table import Column, Table
 from capacity.units import format_fraction
@@ -18,6 +19,7 @@ IDLE_LOAD = 1.0
 # What Debian's and upstream's www.conf say: the manager to take where none is known and none is to be chosen.
 SHIPPED = "dynamic"
 MANAGERS = ("static", "dynamic", "ondemand")
+SPARES = ("proportional", "burst")
 
 
 def proportional(max_children: Column) -> tuple[Column, Column, Column]:
@@ -32,6 +34,21 @@ def proportional(max_children: Column) -> tuple[Column, Column, Column]:
     [[8.0, 1.0], [4.0, 1.0], [16.0, 1.0]]
     """
     start, least, most = (np.maximum(max_children * tenths // 10, 1.0) for tenths in (2, 1, 4))
+    return start, least, most
+
+
+def spares(table: Table, pm: Column, max_children: Column, rate: Column) -> tuple[Column, Column, Column]:
+    """Start, min-spare and max-spare servers by each row's policy; NaN where the pool is not dynamic.
+
+    Without a load there is no step, so burst is then proportional.
+    """
+    chosen = np.stack(proportional(max_children))
+    dynamic = pm == MANAGERS.index("dynamic")
+    steps = dynamic & (table["policy.spares"] == SPARES.index("burst")) & (rate > 0)
+    rows = np.flatnonzero(steps)
+    if rows.size:
+        chosen[:, rows] = burst.spares(table, rows, max_children, rate)
+    start, least, most = np.where(dynamic, chosen, np.nan)
     return start, least, most
 
 

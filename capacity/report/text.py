@@ -12,7 +12,7 @@ from rich.text import Text
 
 from capacity.fpm.directives import SIZING
 from capacity.pool import PoolSettings
-from capacity.results import Choice, Forecast, Prediction, Recommendation, UserBand, Verdict
+from capacity.results import Choice, Forecast, Prediction, Recommendation, StepForecast, UserBand, Verdict
 from capacity.units import format_fraction, format_rate, format_seconds
 
 __all__ = ["COLOURS", "box_for", "forecast_text", "recommendation_text", "section"]
@@ -58,8 +58,29 @@ def forecast_text(result: Forecast, console: Console) -> RenderableType:
         "",
         bands,
         "",
+        *(_step(result.step, box) if result.step else ()),
         section("Keep in mind", result.cautions),
     )
+
+
+def _step(step: StepForecast, box: Box) -> Iterable[RenderableType]:
+    """What a sudden step does to the pool, and to others of its size."""
+    rates = f"{format_rate(step.arrival_rate_before)} to {format_rate(step.arrival_rate_after)}"
+    title = f"A sudden step from {step.users_before} to {step.users_after} users ({rates})"
+    table = Table(box=box, title=title, title_justify="left", title_style="bold")
+    table.add_column("pool")
+    for name in ("workers", "after 1 s", "5 s", "10 s", "mean wait", "95 % within", "longest", "caught up", "refused"):
+        table.add_column(name, justify="right")
+    for outcome in step.outcomes:
+        pool, workers = outcome.pool, [f"{workers:.0f}" for workers in outcome.workers]
+        spares = (
+            f" {pool.start_servers}/{pool.min_spare_servers}/{pool.max_spare_servers}" if pool.min_spare_servers else ""
+        )
+        late = "later" if outcome.recovered_after is None else format_seconds(outcome.recovered_after)
+        waits = map(format_seconds, (outcome.waiting_time, outcome.waiting_time_p95, outcome.waiting_time_longest))
+        growth = (workers[0], *(workers[second] for second in (1, 5, 10)))
+        table.add_row(pool.pm + spares, *growth, *waits, late, _percent(outcome.refused))
+    return (table, "", section("Which process manager", [f"{_written(step.choice)}: {step.choice.reason}"]))
 
 
 def box_for(console: Console) -> Box:

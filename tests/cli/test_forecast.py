@@ -144,3 +144,19 @@ def test_an_output_file_has_what_standard_output_would_have(tmp_path: Path) -> N
         path = tmp_path / output_format
         assert run("forecast", "--format", output_format, "-o", str(path)).out == ""
         assert path.read_text("utf-8") == run("forecast", "--format", output_format).out
+
+
+def test_a_sudden_step_is_simulated_on_request() -> None:
+    step = forecast("--step", "50:80").json["step"]
+    assert (step["users_before"], step["users_after"]) == (50, 80)
+    assert step["outcomes"][0]["pool"]["max_children"] == 20
+    assert forecast().json["step"] is None
+    table = run("forecast", "--step", "50:80")
+    assert "A sudden step from 50 to 80 users (40/s to 64/s)" in table.out
+    assert "dynamic 4/2/6" in table.out
+    assert "Which process manager" in table.out
+
+
+@pytest.mark.parametrize("step", ["50", "50:0", "a:b", "50:150:200", "1:99999999999", ""])
+def test_what_is_no_step_is_refused(step: str) -> None:
+    assert_refused(run("forecast", "--step", step), "--step")

@@ -137,7 +137,7 @@ def test_a_formula_takes_exactly_these_keywords(name):
     [
         ("recommend", "scenario", ["edges"]),
         ("recommend_many", "table", ["edges"]),
-        ("forecast", "scenario", ["pool", "users", "model", "edges"]),
+        ("forecast", "scenario", ["pool", "users", "model", "edges", "step"]),
     ],
 )
 def test_answers_take_a_scenario_and_keywords(function, first, keywords):
@@ -162,8 +162,8 @@ FIELDS = {
     ],
     "Objective": ["response_time", "percentile", "max_utilization"],
     "Scenario": [
-        "host", "worker", "workload", "objective", "pool", "headroom", "spares", "process_manager", "process_max",
-        "pools_on_host", "web_server_timeout", "sources",
+        "host", "worker", "workload", "objective", "pool", "headroom", "spares", "load_before_step",
+        "step_waiting_time", "process_manager", "process_max", "pools_on_host", "web_server_timeout", "sources",
     ],
 }  # fmt: skip
 

@@ -175,3 +175,13 @@ def test_any_text_is_judged() -> None:
             refusal(check({text or "x": pool}, {"process.max": text, "events.mechanism": text})) is not None
             or text == "${"
         )
+
+
+@pytest.mark.parametrize(("start", "least", "found"), [("6", "1", True), ("11", "1", False), ("4", "2", False)])
+def test_a_dynamic_pool_that_takes_half_a_minute_to_grow_is_told(start: str, least: str, found: bool) -> None:
+    sizes = {"pm.max_children": "40", "pm.start_servers": start, "pm.min_spare_servers": least}
+    pool = {**QUIET, **DYNAMIC, **sizes, "pm.max_spare_servers": "12"}
+    findings = check({"www": pool}, GLOBAL)
+    assert codes(findings) == (["slow-growth"] if found else [])
+    if found:
+        assert "from 6 to the 40 of pm.max_children takes 34 s" in findings[0].message

@@ -65,6 +65,8 @@ def rows(draw):
         "objective.percentile": draw(st.sampled_from([0.5, 0.95, 0.99])),
         "objective.max_utilization": draw(st.sampled_from([0.5, 0.8, 0.95])),
         "policy.headroom": draw(st.sampled_from([1.0, 1.25, 3.0])),
+        "policy.load_before_step": draw(st.sampled_from([0.0, 0.3])),
+        "policy.step_waiting_time": draw(logarithmic(0.001, 1)),
         "policy.process_max": draw(maybe(st.integers(1, 5000).map(float))),
         "policy.pools_on_host": float(draw(st.integers(1, 3))),
         "policy.web_server_timeout": draw(logarithmic(0.5, 600)),
