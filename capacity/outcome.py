@@ -49,7 +49,8 @@ def solve(table: Table, workers: Column, load: Column, model: ModelName) -> Pool
     cores, service = table["host.cpus"], table["workload.service_time"]
     work = demand.known_work(table)
     if model == "open":
-        pool = spread_out(demand.open_pools(workers, cores, work, service, load), workers, table["workload.service_scv"])
+        pool = demand.open_pools(workers, cores, work, service, load)
+        pool = spread_out(pool, workers, service, table["workload.service_scv"])
         # a load that is exactly what the pool completes saturates it, whatever the last bit of the rate says
         full = pool["drain"] + load
         at_limit = np.abs(pool["drain"]) <= ROUNDING * full

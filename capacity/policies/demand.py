@@ -126,7 +126,7 @@ def least_workers(table: Table, arrival_rate: Column, knee: Column | None = None
         if unsure.size:
             c, rows = c[unsure], rows[unsure]
             pool = open_pools(c, cores[rows], work[rows], service[rows], arrival_rate[rows])
-            pool = spread_out(pool, c, scv[rows])
+            pool = spread_out(pool, c, service[rows], scv[rows])
             sure = (pool["busy"] <= busiest[rows] * c) & (pool["drain"] > 0)
             goal = {name: table[name][rows] for name in ("objective.response_time", "objective.percentile")}
             met[unsure] = sure & response_kept(goal, pool)

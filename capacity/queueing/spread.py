@@ -1,7 +1,10 @@
 """Service times that are not exponential, in a solved open pool: the ratios of M/G/c to M/M/c, applied to it.
 
-Of a pool whose workers share cores too: then the ratios are those at the same share of its full rate, and the time a
-request holds a worker has the law of its service time, and the mean that contention makes of it. Times are lognormal.
+Of a pool whose workers share cores too: then the ratios are those at the same share of its full rate, which is right
+as it gets full (of customers who share a server, a limited number at a time, the mean wait is (1 + scv)/2 times as
+long, the wait probability the same) and where cores do not matter, and within some percent between. Times, those with
+contention too, are lognormal.
+
 An scv of exactly 1 says exponential; such rows, and those beyond what has been measured, are left as they are.
 """
 
@@ -25,33 +28,45 @@ _LAW: Final = "lognormal"
 _ROUNDING: Final = 1e-12  # a constant time that is exactly as long as allowed is not late
 
 
-def spread_out(pool: Pool, servers: Array, service_scv: Array) -> Pool:
+def spread_out(pool: Pool, servers: Array, service_time: Array, service_scv: Array) -> Pool:
     """Give the pool the waits of its service times' spread.
 
-    Adds ``service_scv`` and ``wait_spread``, the scv of the wait of those who wait; both NaN where times are taken as
+    Adds ``hold_scv``, and ``wait_spread``, the scv of the wait of those who wait; both NaN where times are taken as
     exponential. Returns the very pool where all are.
     """
     rows = np.flatnonzero((service_scv != 1) & (service_scv <= LARGEST_SCV))
     if not rows.size:
         return pool
     c, scv, drain = np.maximum(servers[rows], 1.0), service_scv[rows], pool["drain"][rows]
-    spare = c * np.clip(drain / (drain + pool["throughput"][rows]), 0.0, 1.0)
+    full = pool["throughput"][rows] + drain
+    spare = c * np.clip(drain / full, 0.0, 1.0)
     # more servers than have been measured are taken for as many as have, with as much to spare beside the fluctuations
     alike = np.minimum(c, MOST_SERVERS)
     spare = np.minimum(spare * np.sqrt(alike / c), alike)
     longer, fewer, spread, _ = _general.beside_exponential(alike, spare, scv, _LAW)
     stable = drain > 0
+    stretch, most = pool["hold"][rows] / service_time[rows], c / (full * service_time[rows])
     changed = {
         "waiting_time": pool["waiting_time"][rows] * np.where(stable, longer, 1.0),
         "wait_probability": pool["wait_probability"][rows] * np.where(stable, fewer, 1.0),
-        "service_scv": scv,
+        "hold_scv": scv + (1.0 + scv) * _jostle(stretch, most),
         "wait_spread": spread,
     }
-    pool = {**pool, **{name: np.full(servers.shape, np.nan) for name in ("service_scv", "wait_spread")}}
+    pool = {**pool, **{name: np.full(servers.shape, np.nan) for name in ("hold_scv", "wait_spread")}}
     for name, column in changed.items():
         pool[name] = pool[name].copy()
         pool[name][rows] = column
     return pool
+
+
+def _jostle(stretch: Array, most: Array) -> Array:
+    """Scv that contention adds, from how many times longer a request holds a worker, on average and in a full pool.
+
+    Half of what it would be if the pool were always either empty or full; fitted to simulation. It does not fall again
+    as the load grows, nor so fast rise that some quantile from the median on would fall.
+    """
+    h = np.minimum(np.maximum(stretch, 1.0), 2.0 * most / (most + 1.0))
+    return np.clip((h - 1.0) * (most - h) / (2.0 * h * h), 0.0, stretch * stretch - 1.0)
 
 
 def log_service_tail(t: Array, service_scv: Array) -> Array:
@@ -102,7 +117,7 @@ def _late(pool: Pool) -> Array:
 
 
 def _tail(t: Array, pool: Pool) -> Array:
-    t, late, scv = t / pool["hold"], _late(pool), pool["service_scv"]
+    t, late, scv = t / pool["hold"], _late(pool), pool["hold_scv"]
     waits, spread = pool["wait_probability"], pool["wait_spread"]
     tail = np.where(t >= 1.0 - _ROUNDING, waits * _general.late_tail(np.maximum(t - 1.0, 0.0) / late, spread), 1.0)
     rows = np.flatnonzero(scv > 0)
@@ -113,6 +128,6 @@ def _tail(t: Array, pool: Pool) -> Array:
 def _quantile(p: Array, pool: Pool) -> Array:
     late = _late(pool)
     scaled = _general.response_quantile_of(
-        p, pool["wait_probability"], late, pool["wait_spread"], pool["service_scv"], _LAW
+        p, pool["wait_probability"], late, pool["wait_spread"], pool["hold_scv"], _LAW
     )
     return np.where(np.isnan(late), np.inf, pool["hold"] * scaled)

@@ -1,7 +1,7 @@
 """How well M/G/c carries over to workers that share cores: run `python -m tests.oracles.measure_shared_spread`.
 
-A request needs a lognormal time of a given mean and scv in all, a fixed share of it on the CPU, in equal turns of CPU
-and waiting. Its wait and response are simulated, and held against what a forecast says. Nothing is judged here; some
+A request needs a lognormal time of a given mean and scv in all, a fixed share of it on the CPU, in turns of CPU and
+waiting that divide it at random. Its wait and response are simulated, and held against what a forecast says. Nothing is judged here; some
 minutes on one core.
 """
 
@@ -29,6 +29,12 @@ def sizes(rng: np.random.Generator, scv: float, count: int) -> NDArray[np.float6
     return rng.lognormal(-width / 2, np.sqrt(width), count)
 
 
+def parts(rng: np.random.Generator, turns: int, count: int) -> NDArray[np.float64]:
+    """Shares of 1, a column a request: the distances of points at random."""
+    points = np.sort(rng.random((turns - 1, count)), axis=0)
+    return np.diff(points, axis=0, prepend=0.0, append=1.0)
+
+
 def simulated(case: Pool, scv: float, turns: int, requests: int, seed: int) -> tuple[Array, Array]:
     """Waits and responses, in the order of departure; the cores are shared equally, work counted in virtual time."""
     rng = np.random.default_rng(seed)
@@ -37,8 +43,10 @@ def simulated(case: Pool, scv: float, turns: int, requests: int, seed: int) -> t
     servers, cores = int(case["servers"]), case["cores"]
     arrivals = np.cumsum(rng.exponential(1 / case["arrival_rate"], every + 1)).tolist()
     factors = sizes(rng, scv, every + 1)
-    on_cpu = (factors * case["cpu_time"] / turns).tolist()
-    off_cpu = (factors * (case["service_time"] - case["cpu_time"]) / turns).tolist()
+    on_cpu, off_cpu = (
+        (parts(rng, turns, every + 1) * factors * time).T.tolist()
+        for time in (case["cpu_time"], case["service_time"] - case["cpu_time"])
+    )
     waits_elsewhere = case["service_time"] > case["cpu_time"]
 
     now = virtual = 0.0
@@ -60,7 +68,7 @@ def simulated(case: Pool, scv: float, turns: int, requests: int, seed: int) -> t
             if busy < servers:
                 busy += 1
                 started[coming] = now
-                heappush(running, (virtual + on_cpu[coming], coming))
+                heappush(running, (virtual + on_cpu[coming][0], coming))
             else:
                 queue.append(coming)
             coming += 1
@@ -69,14 +77,14 @@ def simulated(case: Pool, scv: float, turns: int, requests: int, seed: int) -> t
             now = cpu_ends
             virtual, who = heappop(running)
             if waits_elsewhere:
-                heappush(away, (now + off_cpu[who], who))
+                heappush(away, (now + off_cpu[who][-left[who]], who))
                 continue
         else:
             virtual += (away_ends - now) * pace
             now, who = heappop(away)
         left[who] -= 1
         if left[who]:
-            heappush(running, (virtual + on_cpu[who], who))
+            heappush(running, (virtual + on_cpu[who][-left[who]], who))
             continue
         done += 1
         waits.append(started[who] - arrivals[who])
@@ -84,7 +92,7 @@ def simulated(case: Pool, scv: float, turns: int, requests: int, seed: int) -> t
         if queue:
             who = queue.popleft()
             started[who] = now
-            heappush(running, (virtual + on_cpu[who], who))
+            heappush(running, (virtual + on_cpu[who][0], who))
         else:
             busy -= 1
     return np.array(waits[warm_up:]), np.array(responses[warm_up:])
@@ -97,7 +105,7 @@ def ours(case: Pool, scv: float) -> dict[str, float]:
         pool = shared_pool.open_pool(
             *(column[name] for name in ("servers", "cores", "cpu_time", "service_time", "arrival_rate"))
         )
-        pool = spread.spread_out(pool, column["servers"], np.array([scv]))
+        pool = spread.spread_out(pool, column["servers"], column["service_time"], np.array([scv]))
         p95 = spread.response_quantile(np.array([0.95]), pool)
     values = {
         "wait": pool["waiting_time"],
@@ -108,13 +116,25 @@ def ours(case: Pool, scv: float) -> dict[str, float]:
     return {name: float(value[0]) for name, value in values.items()}
 
 
+GRID = ((4.0, 0.5, 0.0), [(4, 2), (8, 4), (8, 2), (20, 4)], (1.0, 0.5, 0.2), (0.7, 0.9))
+
+
+def ours_hold(case, scv):
+    column = {name: np.array([value]) for name, value in case.items()}
+    with np.errstate(all="ignore"):
+        pool = shared_pool.open_pool(
+            *(column[name] for name in ("servers", "cores", "cpu_time", "service_time", "arrival_rate"))
+        )
+        pool = spread.spread_out(pool, column["servers"], column["service_time"], np.array([scv]))
+    return pool["hold_scv"][0]
+
+
 def main() -> None:
     """A line a case: simulated, ours and that of exponential times as ratios to it."""
     requests = int(sys.argv[1]) if len(sys.argv) > 1 else 400_000
     turns = int(sys.argv[2]) if len(sys.argv) > 2 else 4
-    pools = [(4, 2), (8, 4), (8, 2), (20, 4)]
     for seed, (scv, (servers, cores), share, full) in enumerate(
-        product((4.0, 0.0, 0.5), pools, (1.0, 0.5, 0.2), (0.7, 0.9)), 1
+        product(*GRID), 1
     ):
         case = {"servers": float(servers), "cores": float(cores), "cpu_time": share, "service_time": 1.0}
         rate = shared_pool.inner_throughput(*(np.array([case[n]]) for n in ("servers", "cores", "cpu_time", "service_time")))
@@ -124,7 +144,11 @@ def main() -> None:
         found = {"wait": mean, "waits": float((waits > 0).mean()), "mean": float(responses.mean()),
                  "p95": float(np.quantile(responses, 0.95))}
         general, plain = ours(case, scv), ours(case, 1.0)
-        line = f"scv {scv:g} c {servers:2} k {cores} cpu {share:g} full {full:g}: "
+        holds = responses - waits
+        h = holds.mean()
+        varies = holds.var() / h**2
+        o = ours_hold(case, scv)
+        line = f"[h {h:.3f} scv {varies:.3f} ours {o:.3f} k {((1 + varies) / (1 + scv) - 1) / (1 - 1 / h)**2:.2f}] scv {scv:g} c {servers:2} k {cores} cpu {share:g} full {full:g}: "
         line += f"wait {mean:.4f} +-{chance / 3.659 / mean if mean else 0:.3f};"
         for name, value in found.items():
             line += f"  {name} {general[name] / value - 1:+.3f} ({plain[name] / value - 1:+.3f})"
