@@ -25,7 +25,7 @@ from capacity.queueing.shared_pool import Pool
 __all__ = ["LARGEST_SCV", "log_service_tail", "response_quantile", "response_tail", "spread_out"]
 
 _LAW: Final = "lognormal"
-_ROUNDING: Final = 1e-12  # a constant time that is exactly as long as allowed is not late
+_ROUNDING: Final = 1e-9  # a constant time that is exactly as long as allowed is not late
 
 
 def spread_out(pool: Pool, servers: Array, service_time: Array, service_scv: Array) -> Pool:
@@ -65,7 +65,8 @@ def _jostle(stretch: Array, most: Array) -> Array:
     Half of what it would be if the pool were always either empty or full; fitted to simulation. It does not fall again
     as the load grows, nor so fast rise that some quantile from the median on would fall.
     """
-    h = np.minimum(np.maximum(stretch, 1.0), 2.0 * most / (most + 1.0))
+    stretch = np.maximum(stretch - _ROUNDING / 2.0, 1.0)
+    h = np.minimum(stretch, 2.0 * most / (most + 1.0))
     return np.clip((h - 1.0) * (most - h) / (2.0 * h * h), 0.0, stretch * stretch - 1.0)
 
 

@@ -1,8 +1,8 @@
 """How well M/G/c carries over to workers that share cores: run `python -m tests.oracles.measure_shared_spread`.
 
 A request needs a lognormal time of a given mean and scv in all, a fixed share of it on the CPU, in turns of CPU and
-waiting that divide it at random. Its wait and response are simulated, and held against what a forecast says. Nothing is judged here; some
-minutes on one core.
+waiting that divide it at random. Its wait and response are simulated, and held against what a forecast says. Nothing is judged
+here. A number of requests and values of the scv may follow; half an hour on one core.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from capacity.queueing import shared_pool, spread
 from capacity.queueing._evaluate import Array
 
-from .simulation import NEVER, interval
+from .simulation import NEVER, T_999, interval
+
+RARE = 0.01  # share of requests that wait below which a simulated mean wait says little
 
 Pool = dict[str, float]
 
@@ -101,58 +103,60 @@ def simulated(case: Pool, scv: float, turns: int, requests: int, seed: int) -> t
 def ours(case: Pool, scv: float) -> dict[str, float]:
     """What a forecast says; scv 1 for what it would say of exponential times."""
     column = {name: np.array([value]) for name, value in case.items()}
+    servers, cores, cpu_time, service_time, rate = column.values()
     with np.errstate(all="ignore"):
-        pool = shared_pool.open_pool(
-            *(column[name] for name in ("servers", "cores", "cpu_time", "service_time", "arrival_rate"))
-        )
-        pool = spread.spread_out(pool, column["servers"], column["service_time"], np.array([scv]))
+        pool = shared_pool.open_pool(servers, cores, cpu_time, service_time, rate)
+        pool = spread.spread_out(pool, servers, service_time, np.array([scv]))
         p95 = spread.response_quantile(np.array([0.95]), pool)
     values = {
-        "wait": pool["waiting_time"],
-        "waits": pool["wait_probability"],
-        "mean": pool["waiting_time"] + pool["hold"],
-        "p95": p95,
+        "wait probability": pool["wait_probability"],
+        "mean wait": pool["waiting_time"],
+        "mean response": pool["waiting_time"] + pool["hold"],
+        "p95 response": p95,
     }
     return {name: float(value[0]) for name, value in values.items()}
 
 
-GRID = ((4.0, 0.5, 0.0), [(4, 2), (8, 4), (8, 2), (20, 4)], (1.0, 0.5, 0.2), (0.7, 0.9))
+def full_rate(case: Pool) -> float:
+    """What the pool completes while every worker is busy."""
+    servers, *rest = (np.array([value]) for value in case.values())
+    return float(shared_pool.inner_throughput(servers, *rest)[0])
 
 
-def ours_hold(case, scv):
-    column = {name: np.array([value]) for name, value in case.items()}
-    with np.errstate(all="ignore"):
-        pool = shared_pool.open_pool(
-            *(column[name] for name in ("servers", "cores", "cpu_time", "service_time", "arrival_rate"))
-        )
-        pool = spread.spread_out(pool, column["servers"], column["service_time"], np.array([scv]))
-    return pool["hold_scv"][0]
+SPREADS = (0.0, 0.5, 4.0)
+POOLS = [(4, 2), (8, 4), (8, 2), (20, 4)]
+SHARES = (1.0, 0.5, 0.2)
+LOADS = (0.7, 0.9)
+TURNS = 4
 
 
 def main() -> None:
-    """A line a case: simulated, ours and that of exponential times as ratios to it."""
+    """A line a case: our error, that of exponential times beside it, and the standard error of the simulated wait."""
     requests = int(sys.argv[1]) if len(sys.argv) > 1 else 400_000
-    turns = int(sys.argv[2]) if len(sys.argv) > 2 else 4
-    for seed, (scv, (servers, cores), share, full) in enumerate(
-        product(*GRID), 1
-    ):
+    spreads = tuple(float(word) for word in sys.argv[2:]) or SPREADS
+    errors: dict[tuple[float, str], list[tuple[float, float]]] = {}
+    for seed, (scv, (servers, cores), share, load) in enumerate(product(spreads, POOLS, SHARES, LOADS), 1):
         case = {"servers": float(servers), "cores": float(cores), "cpu_time": share, "service_time": 1.0}
-        rate = shared_pool.inner_throughput(*(np.array([case[n]]) for n in ("servers", "cores", "cpu_time", "service_time")))
-        case["arrival_rate"] = full * float(rate[0])
-        waits, responses = simulated(case, scv, turns if share < 1 else 1, requests, seed)
-        mean, chance = interval(waits)
-        found = {"wait": mean, "waits": float((waits > 0).mean()), "mean": float(responses.mean()),
-                 "p95": float(np.quantile(responses, 0.95))}
+        case["arrival_rate"] = load * full_rate(case)
+        waits, responses = simulated(case, scv, TURNS if share < 1 else 1, requests, seed)
+        found = {
+            "wait probability": float((waits > 0).mean()),
+            "mean wait": float(waits.mean()),
+            "mean response": float(responses.mean()),
+            "p95 response": float(np.quantile(responses, 0.95)),
+        }
         general, plain = ours(case, scv), ours(case, 1.0)
-        holds = responses - waits
-        h = holds.mean()
-        varies = holds.var() / h**2
-        o = ours_hold(case, scv)
-        line = f"[h {h:.3f} scv {varies:.3f} ours {o:.3f} k {((1 + varies) / (1 + scv) - 1) / (1 - 1 / h)**2:.2f}] scv {scv:g} c {servers:2} k {cores} cpu {share:g} full {full:g}: "
-        line += f"wait {mean:.4f} +-{chance / 3.659 / mean if mean else 0:.3f};"
+        line = f"scv {scv:g}, {servers:2} workers, {cores} cores, CPU share {share:g}, {load:g} of full:"
         for name, value in found.items():
-            line += f"  {name} {general[name] / value - 1:+.3f} ({plain[name] / value - 1:+.3f})"
-        print(line, flush=True)
+            if "wait" not in name or found["wait probability"] > RARE:
+                error = general[name] / value - 1, plain[name] / value - 1
+                errors.setdefault((scv, name), []).append(error)
+                line += f"  {name} {error[0]:+.3f} ({error[1]:+.3f})"
+        mean, half = interval(waits)
+        print(f"{line}  +-{half / T_999 / mean:.3f}", flush=True)
+    for (scv, name), pairs in errors.items():
+        median, most = np.median(np.abs(pairs), axis=0), np.abs(pairs).max(axis=0)
+        print(f"scv {scv:g}, {name}: median {median[0]:.3f} ({median[1]:.3f}), worst {most[0]:.3f} ({most[1]:.3f})")
 
 
 if __name__ == "__main__":
