@@ -113,7 +113,8 @@ def least_workers(table: Table, arrival_rate: Column, knee: Column | None = None
     target, percentile = table["objective.response_time"], table["objective.percentile"]
     load = arrival_rate * service
     elsewhere = (arrival_rate * work > busiest * cores) | (database.busy_share(table, arrival_rate) > busiest)
-    elsewhere |= log_service_tail(target / service, scv) > np.log1p(-percentile) + ROUNDING  # service alone is too long
+    alone = log_service_tail(target * (1.0 + ROUNDING) / service, scv)
+    elsewhere |= alone > np.log1p(-percentile)  # service alone takes too long
     elsewhere |= load > MOST_PROCESSES
     # beyond twice the knee X(c), and so everything, stays as it is
     most = 2.0 * (cpu.limit(table) if knee is None else knee) + 16.0

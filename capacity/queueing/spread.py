@@ -34,7 +34,7 @@ def spread_out(pool: Pool, servers: Array, service_time: Array, service_scv: Arr
     Adds ``hold_scv``, and ``wait_spread``, the scv of the wait of those who wait; both NaN where times are taken as
     exponential. Returns the very pool where all are.
     """
-    rows = np.flatnonzero((service_scv != 1) & (service_scv <= LARGEST_SCV))
+    rows = _spread_rows(service_scv)
     if not rows.size:
         return pool
     c, scv, drain = np.maximum(servers[rows], 1.0), service_scv[rows], pool["drain"][rows]
@@ -59,6 +59,11 @@ def spread_out(pool: Pool, servers: Array, service_time: Array, service_scv: Arr
     return pool
 
 
+def _spread_rows(service_scv: Array) -> Rows:
+    rows = np.flatnonzero(service_scv != 1.0)
+    return rows[service_scv[rows] <= LARGEST_SCV]
+
+
 def _jostle(stretch: Array, most: Array) -> Array:
     """Scv that contention adds, from how many times longer a request holds a worker, on average and in a full pool.
 
@@ -73,7 +78,7 @@ def _jostle(stretch: Array, most: Array) -> Array:
 def log_service_tail(t: Array, service_scv: Array) -> Array:
     """Logarithm of P(S > t), t in service times; of an exponential time where the spread is taken for 1."""
     tail = -t
-    rows = np.flatnonzero((service_scv != 1) & (service_scv <= LARGEST_SCV))
+    rows = _spread_rows(service_scv)
     if rows.size:
         width = np.sqrt(np.log1p(service_scv[rows]))
         lognormal = log_ndtr(-np.log(t[rows]) / width - width / 2.0)
