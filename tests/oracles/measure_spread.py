@@ -1,23 +1,28 @@
-"""How well M/G/c carries over to workers that share cores: run `python -m tests.oracles.measure_shared_spread`.
+"""How well M/G/c carries over to pools it was not fitted to: run `python -m tests.oracles.measure_spread`.
 
-A request needs a lognormal time of a given mean and scv in all, a fixed share of it on the CPU, in turns of CPU and
-waiting that divide it at random. Its wait and response are simulated, and held against what a forecast says. Nothing is judged
-here. A number of requests and values of the scv may follow; half an hour on one core.
+Workers that share cores: a request needs a lognormal time of a given mean and scv in all, a fixed share of it on the
+CPU, in turns of CPU and waiting that divide it at random. Its wait and response are simulated, and held against what a
+forecast says. A number of requests and values of the scv may follow; half an hour on one core.
+
+With `large`, instead, pools of more than 250 workers, for which the ratios of 250 are taken (five minutes). With
+`finite`, what the finite model, which knows exponential times only, says of others (two minutes). Nothing is judged.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import deque
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from capacity import queueing
 from capacity.queueing import shared_pool, spread
 from capacity.queueing._evaluate import Array
 
+from .generate_mgc import COLUMNS, measure
 from .simulation import NEVER, T_999, interval
 
 RARE = 0.01  # share of requests that wait below which a simulated mean wait says little
@@ -130,10 +135,8 @@ LOADS = (0.7, 0.9)
 TURNS = 4
 
 
-def main() -> None:
+def shared(requests: int, spreads: tuple[float, ...]) -> None:
     """A line a case: our error, that of exponential times beside it, and the standard error of the simulated wait."""
-    requests = int(sys.argv[1]) if len(sys.argv) > 1 else 400_000
-    spreads = tuple(float(word) for word in sys.argv[2:]) or SPREADS
     errors: dict[tuple[float, str], list[tuple[float, float]]] = {}
     for seed, (scv, (servers, cores), share, load) in enumerate(product(spreads, POOLS, SHARES, LOADS), 1):
         case = {"servers": float(servers), "cores": float(cores), "cpu_time": share, "service_time": 1.0}
@@ -159,5 +162,64 @@ def main() -> None:
         print(f"scv {scv:g}, {name}: median {median[0]:.3f} ({median[1]:.3f}), worst {most[0]:.3f} ({most[1]:.3f})")
 
 
+LARGE = ((400.0, 0.97), (1000.0, 0.98), (1000.0, 0.95))
+LAWS = (("lognormal", 4.0), ("deterministic", 0.0), ("lognormal", 0.5))
+
+
+def large() -> None:
+    """A line a case: our error, and the standard error of the simulation as a fraction."""
+    for seed, ((servers, utilization), (law, scv)) in enumerate(product(LARGE, LAWS), 31_001):
+        row = dict(zip(COLUMNS, measure(law, scv, int(servers), utilization, seed, 150_000), strict=True))
+        case = {"servers": servers, "cores": 1.0, "cpu_time": 0.0, "service_time": 1.0}
+        found = ours(case | {"arrival_rate": servers * utilization}, scv)
+        line = f"scv {scv:g}, {servers:g} workers, utilization {utilization:g}:"
+        for name, column in (
+            ("wait probability", "wait_probability"),
+            ("mean wait", "waiting_time"),
+            ("p95 response", "r_p95"),
+        ):
+            chance = row[f"{column}_se"] / row[column]
+            line += f"  {name} {row[column]:.4g} {found[name] / row[column] - 1:+.3f} +-{chance:.3f}"
+        print(line, flush=True)
+
+
+def finite(requests: int = 400_000) -> None:
+    """A line a case: errors of M/M/c//N for users whose requests need lognormal times."""
+    cases = product((0.0, 0.5, 4.0), ((4, 20), (20, 85), (20, 100), (20, 110), (20, 150)))
+    for seed, (scv, (servers, population)) in enumerate(cases, 41_001):
+        rng = np.random.default_rng(seed)
+        think = iter(rng.exponential(4.0, requests + population).tolist())
+        users = [next(think) for _ in range(population)]
+        heapify(users)
+        free, waits, responses = [0.0] * servers, [], []
+        for service in sizes(rng, scv, requests).tolist():
+            arrival = users[0]
+            start = max(arrival, free[0])
+            heapreplace(free, start + service)
+            heapreplace(users, start + service + next(think))
+            waits.append(start - arrival)
+            responses.append(start + service - arrival)
+        seen = slice(requests // 10, None)
+        case = {"servers": servers, "population": population, "think_time": 4.0, "service_time": 1.0}
+        figures = {
+            "mean wait": (queueing.finite_waiting_time(**case), np.mean(waits[seen])),
+            "mean response": (queueing.finite_response_time(**case), np.mean(responses[seen])),
+            "p95 response": (
+                queueing.finite_response_time_quantile(0.95, **case),
+                np.quantile(responses[seen], 0.95),
+            ),
+        }
+        line = f"scv {scv:g}, {servers} workers, {population} users:"
+        for name, (said, found) in figures.items():
+            line += f"  {name} {found:.4g} {said / found - 1:+.3f}"
+        print(line, flush=True)
+
+
 if __name__ == "__main__":
-    main()
+    words = sys.argv[1:]
+    if "large" in words:
+        large()
+    elif "finite" in words:
+        finite()
+    else:
+        shared(int(words[0]) if words else 400_000, tuple(float(word) for word in words[1:]) or SPREADS)
