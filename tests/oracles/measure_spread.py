@@ -5,7 +5,7 @@ CPU, in turns of CPU and waiting that divide it at random. Its wait and response
 forecast says. A number of requests and values of the scv may follow; half an hour on one core.
 
 With `large`, instead, pools of more than 250 workers, for which the ratios of 250 are taken (five minutes). With
-`finite`, what the finite model, which knows exponential times only, says of others (two minutes). Nothing is judged.
+`finite`, what the finite model, which knows exponential times only, says of others (a minute). Nothing is judged.
 """
 
 from __future__ import annotations
