@@ -15,7 +15,8 @@ from capacity.policies import database, demand
 from capacity.policies.demand import rate_of
 from capacity.policies.verdict import Edges, severity
 from capacity.queueing.search import Rows, largest_count
-from capacity.queueing.shared_pool import Pool, finite_pool, response_quantile
+from capacity.queueing.shared_pool import Pool, finite_pool
+from capacity.queueing.spread import log_service_tail, response_quantile, spread_out
 from capacity.results import ModelName
 from capacity.table import ROUNDING, Column, Table, stacked, take
 
@@ -29,6 +30,7 @@ NEEDED = (
     "workload.service_time",
     "workload.cpu_time",
     "workload.database_time",
+    "workload.service_scv",
     "workload.think_time",
     "workload.requests_per_click",
     "objective.response_time",
@@ -48,6 +50,7 @@ def solve(table: Table, workers: Column, load: Column, model: ModelName) -> Pool
     work = demand.known_work(table)
     if model == "open":
         pool = demand.open_pools(workers, cores, work, service, load)
+        pool = spread_out(pool, workers, service, table["workload.service_scv"])
         # a load that is exactly what the pool completes saturates it, whatever the last bit of the rate says
         full = pool["drain"] + load
         at_limit = np.abs(pool["drain"]) <= ROUNDING * full
@@ -167,7 +170,8 @@ def largest_users(
     kept, excess = tried(most[rows], rows)
     rows = rows[~kept]
     # without users nothing is late but what takes longer by itself
-    unloaded = -columns["objective.response_time"] / service - np.log1p(-columns["objective.percentile"])
+    alone = log_service_tail(columns["objective.response_time"] / service, columns["workload.service_scv"])
+    unloaded = alone - np.log1p(-columns["objective.percentile"])
     slope = np.where(columns["workload.cpu_time"] > 0, np.minimum(workers, columns["host.cpus"]), workers)
     answer[rows] = _fewer(
         lambda users, part: tried(users, rows[part]), most[rows], excess[~kept], unloaded[rows], slope[rows]

@@ -12,6 +12,7 @@ from capacity.outcome import NEEDED, largest_users, predict, users_in_bands
 from capacity.policies.demand import rate_of
 from capacity.policies.verdict import VERDICTS, Edges
 from capacity.pool import PoolSettings
+from capacity.queueing.spread import LARGEST_SCV
 from capacity.results import Assumption, Forecast, ModelName, Prediction, UserBand
 from capacity.scenario import Scenario, value_of
 from capacity.sudden_step import step_forecast, users_of_step
@@ -112,7 +113,7 @@ def forecast(
         model=model,
         predictions=predictions,
         bands=user_bands(table, workers, model=model, edges=edges),
-        cautions=(*workload_cautions(scenario), *prediction_cautions(predictions, model=model)),
+        cautions=(*workload_cautions(scenario, model), *prediction_cautions(predictions, model=model)),
         assumptions=stated_assumptions(scenario),
         step=rush,
     )
@@ -202,7 +203,7 @@ def prediction_at(columns: Mapping[str, Column], row: int, users: float, offered
     )
 
 
-def workload_cautions(scenario: Scenario) -> tuple[str, ...]:
+def workload_cautions(scenario: Scenario, model: ModelName = "open") -> tuple[str, ...]:
     """What the inputs leave open, in words."""
     workload, cautions = scenario.workload, []
     if workload.cpu_time is None:
@@ -213,17 +214,37 @@ def workload_cautions(scenario: Scenario) -> tuple[str, ...]:
             "of %C times %d in FPM's access log, or server CPU seconds divided by requests"
         )
     if workload.service_scv != 1:
-        worse = "longer" if workload.service_scv > 1 else "shorter"
-        cautions.append(
-            f"service_scv is {workload.service_scv:g}, but waits are computed for exponential service times (1): "
-            f"real waits are {worse}, near saturation by about {(1 + workload.service_scv) / 2:.3g} times"
-        )
+        cautions.append(_spread_caution(scenario, model))
     if workload.requests_per_click != 1:
         cautions.append(
             f"a click makes {workload.requests_per_click:g} requests; they are taken as independent, and in the "
             "finite model each as a user of its own"
         )
     return tuple(cautions)
+
+
+def _spread_caution(scenario: Scenario, model: ModelName) -> str:
+    """What is made of service times that are not exponential, and how far that can be trusted."""
+    scv, contended = scenario.workload.service_scv, bool(scenario.workload.cpu_time)
+    stated, longer = f"service_scv is {scv:g}", "longer" if scv > 1 else "shorter"
+    if model == "finite":
+        return (
+            f"{stated}, but the finite model computes waits for exponential service times (1): real waits and 95 % "
+            f"quantiles are {longer}; the mean response of a pool that is always full is right all the same"
+        )
+    if scv > LARGEST_SCV:
+        return (
+            f"{stated}, more than the {LARGEST_SCV:g} to which waits have been measured, so they are computed for "
+            f"exponential service times (1): real waits are {longer}, near saturation about {(1 + scv) / 2:.3g} times"
+        )
+    error = (
+        "15 % of simulated pools whose workers share cores"
+        if contended
+        else "5 % (or a thousandth of the service time) of simulated pools"
+    )
+    law = "constant" if scv == 0 else "lognormal"
+    other = "; times of another law and the same spread may wait a quarter longer" if scv > 1 else ""
+    return f"{stated}, so service times are taken as {law}: mean waits are within {error}{other}"
 
 
 def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName = "open") -> tuple[str, ...]:

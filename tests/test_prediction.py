@@ -264,11 +264,40 @@ def test_unknown_cpu_time_is_a_caution_with_the_worst_case():
     assert forecast(scenario(cpu_time=0.02), pool=40, users=[50]).cautions == ()
 
 
-@pytest.mark.parametrize(("scv", "word", "factor"), [(4, "longer", "2.5"), (0, "shorter", "0.5")])
-def test_service_times_far_from_exponential_are_a_caution(scv, word, factor):
-    cautions = " ".join(forecast(scenario(service_scv=scv), pool=40, users=[50]).cautions)
-    assert word in cautions
-    assert factor in cautions  # Pollaczek and Khinchin: (1 + scv)/2
+def only_spread(scv, model="open", **workload):
+    """What is said of the spread: beside other cautions, once."""
+    cautions = forecast(scenario(service_scv=scv, **workload), pool=40, users=[50], model=model).cautions
+    (said,) = [caution for caution in cautions if caution.startswith(f"service_scv is {scv:g}")]
+    return said
+
+
+def test_exponential_times_need_no_word_on_their_spread():
+    for model in MODELS:
+        assert "service_scv" not in " ".join(forecast(scenario(), pool=40, users=[50], model=model).cautions)
+
+
+def test_a_spread_within_what_is_measured_is_said_with_its_error():
+    assert "constant" in only_spread(0)
+    for scv in (0.5, 4):
+        assert "lognormal" in only_spread(scv)
+        assert "within 5 %" in only_spread(scv)
+        assert "within 15 %" in only_spread(scv, cpu_time=0.05)
+    assert "quarter longer" in only_spread(4)
+    assert "quarter" not in only_spread(0.5)
+
+
+def test_a_spread_beyond_what_is_measured_is_a_caution_with_the_factor():
+    said = only_spread(9)
+    assert "exponential" in said
+    assert "longer" in said
+    assert "about 5 times" in said  # Pollaczek and Khinchin: (1 + scv)/2
+
+
+@pytest.mark.parametrize(("scv", "word"), [(0, "shorter"), (4, "longer"), (9, "longer")])
+def test_the_finite_model_says_which_way_it_errs(scv, word):
+    said = only_spread(scv, "finite")
+    assert "exponential" in said
+    assert f"quantiles are {word}" in said
 
 
 # --- bands

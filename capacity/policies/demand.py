@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from capacity.policies import cpu, database
 from capacity.pool import MOST_PROCESSES
 from capacity.queueing.search import Rows, least_count
-from capacity.queueing.shared_pool import Pool, open_pool, response_tail
+from capacity.queueing.shared_pool import Pool, open_pool
+from capacity.queueing.spread import log_service_tail, response_tail, spread_out
 from capacity.scenario import Scenario
 from capacity.table import ROUNDING, Column, Table
 from capacity.units import format_fraction, format_rate, format_seconds
@@ -107,11 +108,13 @@ def least_workers(table: Table, arrival_rate: Column, knee: Column | None = None
     cores, where it has been computed already.
     """
     service, cores, work = table["workload.service_time"], table["host.cpus"], known_work(table)
+    scv = table["workload.service_scv"]
     busiest = table["objective.max_utilization"] * (1.0 + ROUNDING)
     target, percentile = table["objective.response_time"], table["objective.percentile"]
     load = arrival_rate * service
     elsewhere = (arrival_rate * work > busiest * cores) | (database.busy_share(table, arrival_rate) > busiest)
-    elsewhere |= -np.log1p(-percentile) * service > target * (1.0 + ROUNDING)  # service alone takes too long
+    alone = log_service_tail(target * (1.0 + ROUNDING) / service, scv)
+    elsewhere |= alone > np.log1p(-percentile)  # service alone takes too long
     elsewhere |= load > MOST_PROCESSES
     # beyond twice the knee X(c), and so everything, stays as it is
     most = 2.0 * (cpu.limit(table) if knee is None else knee) + 16.0
@@ -124,6 +127,7 @@ def least_workers(table: Table, arrival_rate: Column, knee: Column | None = None
         if unsure.size:
             c, rows = c[unsure], rows[unsure]
             pool = open_pools(c, cores[rows], work[rows], service[rows], arrival_rate[rows])
+            pool = spread_out(pool, c, service[rows], scv[rows])
             sure = (pool["busy"] <= busiest[rows] * c) & (pool["drain"] > 0)
             goal = {name: table[name][rows] for name in ("objective.response_time", "objective.percentile")}
             met[unsure] = sure & response_kept(goal, pool)

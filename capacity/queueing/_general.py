@@ -116,14 +116,24 @@ def queue(
     # saturated and empty rows are put right by the caller
     c, inside = np.maximum(servers, 1.0), np.clip(spare, 0.0, np.maximum(servers, 1.0))
     waits = delay(servers, load, spare)
-    light = light_wait(table.LIGHT_WAIT[law], c, scv)
-    odds = light_odds(table.LIGHT_ODDS, c, inside)
-    mean = waits * mean_factor(table.MEAN[law], odds, light, c, scv)
-    waits = waits * (1.0 - fewer_wait(table.FEWER_WAIT, c, inside) * wait_factor(table.WAITS[law], scv, law))
-    second = light_spread(table.LIGHT_SPREAD[law], c, scv, law)
-    spread = conditional_spread(table.SPREAD[law], 1.0 - inside / c, light, second, c, scv, law)
+    longer, fewer, spread, light = beside_exponential(c, inside, scv, law)
+    mean = waits * longer
+    waits = waits * fewer
     late = np.where(waits > 0, mean / waits / spare, light / c)
-    return np.where(spare <= 0, 1.0 + 0.0 * scv, waits), late, np.maximum(spread, _LEAST_SPREAD), spare
+    return np.where(spare <= 0, 1.0 + 0.0 * scv, waits), late, spread, spare
+
+
+def beside_exponential(c: Array, spare: Array, scv: Array, law: str) -> tuple[Array, Array, Array, Array]:
+    """What a law makes of exponential times: ratios of mean wait and wait probability to M/M/c at the same load.
+
+    Then the scv of the wait of those who wait, and c times its mean [S] in the limit of light load.
+    """
+    light = light_wait(table.LIGHT_WAIT[law], c, scv)
+    longer = mean_factor(table.MEAN[law], light_odds(table.LIGHT_ODDS, c, spare), light, c, scv)
+    fewer = 1.0 - fewer_wait(table.FEWER_WAIT, c, spare) * wait_factor(table.WAITS[law], scv, law)
+    second = light_spread(table.LIGHT_SPREAD[law], c, scv, law)
+    spread = conditional_spread(table.SPREAD[law], 1.0 - spare / c, light, second, c, scv, law)
+    return longer, fewer, np.maximum(spread, _LEAST_SPREAD), light
 
 
 def waiting_time(servers: Array, arrival_rate: Array, service_time: Array, service_scv: Array, law: str) -> Array:
@@ -176,17 +186,23 @@ def response_quantile(
     p: Array, servers: Array, arrival_rate: Array, service_time: Array, service_scv: Array, law: str
 ) -> Array:
     waits, late, spread, spare = queue(servers, arrival_rate, service_time, service_scv, law)
-    answer = 1.0 + _waiting_quantile(p, waits, late, spread)
-    rows = np.flatnonzero((p > 0) & (p < 1) & (service_scv > 0) & np.isfinite(late) & (spare > 0))
-    goal = np.log1p(-p[rows])
-    wait, mean, scv, own = waits[rows], late[rows], spread[rows], service_scv[rows]
-
-    def excess(t: Array, part: Rows) -> Array:
-        return np.log(response_tail(t, wait[part], mean[part], scv[part], own[part], law)) - goal[part]
-
-    answer[rows] = root(excess, np.zeros(rows.size), upper_bracket(excess, answer[rows]))
+    answer = response_quantile_of(p, waits, np.where(spare > 0, late, np.nan), spread, service_scv, law)
     answer = np.where(service_time == 0, 0.0 * waits, service_time * answer)
     return _quantile_domain(p, waits, spare, np.where((p == 1) & ((waits > 0) | (service_scv > 0)), np.inf, answer))
+
+
+def response_quantile_of(p: Array, waits: Array, late: Array, spread: Array, scv: Array, law: str) -> Array:
+    """Solve ``response_tail`` = 1 - p for t [S], where the mean wait of those who wait is finite."""
+    answer = 1.0 + _waiting_quantile(p, waits, late, spread)
+    rows = np.flatnonzero((p > 0) & (p < 1) & (scv > 0) & np.isfinite(late))
+    goal = np.log1p(-p[rows])
+    wait, mean, varies, own = waits[rows], late[rows], spread[rows], scv[rows]
+
+    def excess(t: Array, part: Rows) -> Array:
+        return np.log(response_tail(t, wait[part], mean[part], varies[part], own[part], law)) - goal[part]
+
+    answer[rows] = root(excess, np.zeros(rows.size), upper_bracket(excess, answer[rows]))
+    return answer
 
 
 def response_tail(t: Array, waits: Array, late: Array, spread: Array, scv: Array, law: str) -> Array:

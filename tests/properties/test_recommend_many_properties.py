@@ -56,7 +56,7 @@ def rows(draw):
         "workload.service_time": service,
         "workload.cpu_time": service * draw(maybe(st.sampled_from([0.0, 0.05, 0.5, 1.0]))),
         "workload.database_time": service * draw(maybe(st.sampled_from([0.0, 0.3, 1.0]))),
-        "workload.service_scv": 1.0,
+        "workload.service_scv": draw(st.sampled_from([1.0, 1.0, 0.0, 0.5, 4.0, 9.0])),
         "workload.users": float(draw(st.integers(1, 20_000))) if load == "users" else math.nan,
         "workload.think_time": math.nan if load in {"rate", "none"} else draw(logarithmic(0.01, 300)),
         "workload.arrival_rate": draw(logarithmic(0.001, 5000)) if load.startswith("rate") else math.nan,

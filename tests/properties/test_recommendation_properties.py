@@ -68,6 +68,7 @@ def workloads(draw, share=None, load=True):
         cpu_time=None if busy is None else busy * service_time,
         database_time=None if shared is None else shared * service_time,
         requests_per_click=draw(st.sampled_from([1, 1, 0.5, 3])),
+        service_scv=draw(st.sampled_from([1, 1, 0, 0.5, 4, 9])),
         **draw(st.sampled_from([people, people, rate] if load else [people])),
     )
 
