@@ -18,6 +18,7 @@ import pytest
 from capacity.fpm.error_log import ErrorLog, Kind, read_error_log
 
 from .conftest import Fpm, pool_text
+from .site import until
 
 pytestmark = pytest.mark.live
 
@@ -40,9 +41,16 @@ def wait_for(fpm: Fpm, kind: Kind, count: int, pool: str | None = None) -> Error
 @contextmanager
 def held(fpm: Fpm, requests: int, pool: str = "www") -> Iterator[None]:
     """Hold that many workers until the block ends."""
-    script = fpm.script("hold.php", f'while (!file_exists("{fpm.directory}/go")) usleep(10000); echo "done";')
+    begun = fpm.directory / "begun"
+    begun.touch()
+    begun.chmod(0o666)
+    wait = f'while (!file_exists("{fpm.directory}/go")) usleep(10000);'
+    script = fpm.script("hold.php", f'file_put_contents("{begun}", "x"); {wait} echo "done";')
     with ThreadPoolExecutor(requests) as threads:
-        answers = [threads.submit(fpm.request, script, pool) for _ in range(requests)]
+        answers = [threads.submit(fpm.request, script, pool)]
+        # The first is at work before others come: an ondemand pool is told once of connections that come together.
+        until(lambda: begun.stat().st_size, "a held worker")
+        answers += [threads.submit(fpm.request, script, pool) for _ in range(requests - 1)]
         try:
             yield
         finally:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -165,16 +167,22 @@ def test_what_is_secret_is_not_in_the_repr(host: Host) -> None:
 
 
 def test_a_pid_file_counts_while_the_process_lives_and_has_the_name(tmp_path: Path) -> None:
-    with Path("/proc/self/comm").open() as file:
-        name = file.read().rstrip("\n")
-    pid_file = tmp_path / "pid"
-    pid_file.write_text(f"{os.getpid()}\n")
-    assert pid_of(str(pid_file), (name,)) == os.getpid()
-    assert pid_of(str(pid_file), ("php-fpm8.2",)) is None
-    assert service_active("x", str(pid_file), (name,)) in {True, False}  # as systemd runs here or not
-    for text in ("", "0", "-1", "x", "99999999", "1 2", "9" * 40):
-        pid_file.write_text(text)
-        assert pid_of(str(pid_file), (name,)) is None
+    pid_file, name = tmp_path / "pid", "sleep"
+    with subprocess.Popen([name, "60"]) as process:
+        try:
+            pid_file.write_text(f"{process.pid}\n")
+            deadline = time.monotonic() + 30
+            while pid_of(str(pid_file), (name,)) != process.pid:  # between fork and exec it has our name
+                assert time.monotonic() < deadline
+            assert pid_of(str(pid_file), ("php-fpm8.2",)) is None
+            assert service_active("x", str(pid_file), (name,)) in {True, False}  # as systemd runs here or not
+            for text in ("", "0", "-1", "x", "99999999", "1 2", "9" * 40):
+                pid_file.write_text(text)
+                assert pid_of(str(pid_file), (name,)) is None
+            pid_file.write_text(f"{process.pid}\n")
+        finally:
+            process.kill()
+    assert pid_of(str(pid_file), (name,)) is None
     assert pid_of(str(tmp_path / "none"), (name,)) is None
 
 
