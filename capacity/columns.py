@@ -274,12 +274,14 @@ def read_axis(name: str, values: Any, base: Scenario) -> tuple[Column, NDArray[A
     InvalidInput
         They are not one row of values, or one breaks a rule of its field.
     """
-    if isinstance(values, Sequence) and not isinstance(values, str):  # text would make its neighbours text
-        values = np.array([*values, None], dtype=object)[:-1] if any(isinstance(v, str) for v in values) else [*values]
+    if isinstance(values, Sequence) and not isinstance(values, (str, bytes)):
+        mixed = any(isinstance(value, (str, bool, np.bool_)) for value in values)  # which would make its neighbours so
+        values = np.array([*values, None], dtype=object)[:-1] if mixed else [*values]
     given = as_array(values)
     if given is None or given.ndim != 1 or not given.size:
-        shape = "values of different kinds" if given is None else f"shape {given.shape}"
-        raise InvalidInput([Problem(name, "must be one row of values, at least one", shape)])
+        rows = given is not None and given.ndim > 1
+        kind = f"shape {given.shape}" if rows else shown(values)  # type: ignore[union-attr]
+        raise InvalidInput([Problem(name, "must be one row of values, at least one", kind, "a list or an array")])
     field, numbers = fields()[name], _numbers(name, given)
     refused = ~field.allows(numbers) | np.isnan(numbers)
     if refused.any():
@@ -320,7 +322,7 @@ def _numbers(name: str, array: NDArray[Any]) -> NDArray[Any]:
             found = np.where(array == word, float(index), found)
         return found
     if kind in "iuf" and not words:
-        return array if array.dtype.itemsize <= 8 else array.astype(np.float64)
+        return array if kind != "f" or array.dtype.itemsize == 8 else array.astype(np.float64)
     read = partial(_index, words) if words else partial(_number, unit_of_column(name))
     flat = [math.nan if _unknown(value) else read(value) for value in array.astype(object).ravel()]
     return np.array(flat, dtype=np.float64).reshape(array.shape)
@@ -341,7 +343,7 @@ def _number(unit: str, value: object) -> float:
 
 
 def _unknown(value: object) -> bool:
-    if value is None or value == "" or type(value).__name__ in {"NAType", "NaTType"}:
+    if value is None or (isinstance(value, str) and not value) or type(value).__name__ in {"NAType", "NaTType"}:
         return True
     try:
         return isinstance(value, Real | Decimal) and math.isnan(float(value))

@@ -87,13 +87,14 @@ def as_array(values: Any) -> NDArray[Any] | None:
         if np.ma.is_masked(values):
             plain[np.ma.getmaskarray(values)] = None
         return plain
-    if hasattr(values, "to_numpy") and hasattr(values, "isna"):  # a Series of whatever type
-        if values.dtype.kind == "f":
-            return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
-        return np.asarray(values.to_numpy(dtype=object, na_value=None) if values.isna().any() else values.to_numpy())
     try:
+        if hasattr(values, "to_numpy") and hasattr(values, "isna"):  # a Series of whatever type
+            if values.dtype.kind == "f":
+                return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
+            missing = values.isna().any()
+            return np.asarray(values.to_numpy(dtype=object, na_value=None) if missing else values.to_numpy())
         return np.asarray(values)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, NotImplementedError):  # the last of them from a MultiIndex
         return None
 
 

@@ -18,6 +18,7 @@ import click
 
 from capacity.cli.forecast import forecast as forecast_command
 from capacity.cli.measure import measure as measure_command
+from capacity.cli.output import tell
 from capacity.cli.plan import plan as plan_command
 from capacity.cli.recommend import recommend as recommend_command
 from capacity.cli.schema import schema as schema_command
@@ -57,21 +58,21 @@ def _run(arguments: Sequence[str] | None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        tell("interrupted")
         return 130
     except (InvalidInput, UnreadableFile) as error:
-        click.echo(f"Error: {error}", err=True)
+        tell(f"Error: {error}")
         return 2
     except CapacityError as error:
-        click.echo(f"Error: {error}", err=True)
+        tell(f"Error: {error}")
         return 1
     except BrokenPipeError:
         # the reader has left; keep the interpreter from complaining about it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        click.echo(f"Error: {error.filename or 'output'}: {error.strerror or error}", err=True)
+        tell(f"Error: {error.filename or 'output'}: {error.strerror or error}")
         return 1
     except Exception as error:
-        click.echo(f"Error: internal: {type(error).__name__}: {error} (please report this)", err=True)
+        tell(f"Error: internal: {type(error).__name__}: {error} (please report this)")
         return 1

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from capacity.cli.options import given_fields, scenario_options
-from capacity.cli.output import format_option, output_option, render_table, write
+from capacity.cli.output import format_option, output_option, render_table, tell, write
 
 _MOST_USERS = 10**9
 _MOST_WORKERS = 2**22  # capacity.pool.MOST_PROCESSES, which --help must not load
@@ -98,5 +98,5 @@ def _pool(scenario: Any) -> Any:
 
     if scenario.pool is not None:
         return scenario.pool
-    click.echo("Note: no pool is given; this is the recommended one", err=True)
+    tell("Note: no pool is given; this is the recommended one")
     return recommend(scenario).pool

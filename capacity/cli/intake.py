@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import click
-
 from capacity.cli.options import OPTION_OF
+from capacity.cli.output import tell
 from capacity.errors import InvalidInput, MeasurementError, Problem, UnreadableFile
 from capacity.problems import field_label
 from capacity.results import Assumption
@@ -211,15 +210,15 @@ def _label(path: str) -> str:
 def tell_assumptions(intake: Intake) -> None:
     """Say on stderr what was assumed or measured, and what was odd."""
     if any(assumption.source == CASE_STUDY_SOURCE for assumption in intake.assumptions):
-        click.echo("No scenario file: what is not given comes from the built-in case study.", err=True)
+        tell("No scenario file: what is not given comes from the built-in case study.")
     by_source: dict[str, list[str]] = {}
     for assumption in intake.assumptions:
         by_source.setdefault(assumption.source, []).append(f"{assumption.field} {_shown(assumption)}")
     for source, values in by_source.items():
-        click.echo(f"From {source}: {', '.join(values)}", err=True)
+        tell(f"From {source}: {', '.join(values)}")
     for note in intake.notes:
         # notes quote files: what is not printable must not reach a terminal
-        click.echo(f"Note: {note if note.isprintable() else repr(note)[1:-1]}", err=True)
+        tell(f"Note: {note if note.isprintable() else repr(note)[1:-1]}")
 
 
 def _shown(assumption: Assumption) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capacity.cli.gathering import Stages, gather
-from capacity.cli.output import check_writable, output_option, render_table, write
+from capacity.cli.output import check_writable, output_option, render_table, tell, write
 from capacity.errors import InvalidInput, MeasurementError, Problem
 from capacity.units import shown
 
@@ -234,10 +234,8 @@ def _write(pool: RunningPool | None, evidence: Evidence, found: Survey, output_f
         write(scenario_toml(tables, comments=head), output)
     if missing:
         listed = ", ".join(missing)
-        click.echo(
-            f"Error: incomplete: {listed} could not be measured; add them to the file, or give recommend the options",
-            err=True,
-        )
+        what = "could not be measured; add them to the file, or give recommend the options"
+        tell(f"Error: incomplete: {listed} {what}")
     return INCOMPLETE if missing else 0
 
 

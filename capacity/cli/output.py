@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -17,7 +18,16 @@ from capacity.units import shown
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["check_writable", "format_option", "output_option", "progress", "render_table", "write"]
+__all__ = [
+    "check_writable",
+    "format_option",
+    "output_option",
+    "progress",
+    "render_table",
+    "standard_output",
+    "tell",
+    "write",
+]
 
 # A piped table must not depend on the terminal it came from.
 _PIPED_WIDTH = 116
@@ -35,13 +45,26 @@ def format_option(*formats: str) -> Callable[..., Callable[..., object]]:
     )
 
 
+def tell(text: str) -> None:
+    """Say something about the data on standard error; where nobody can read it, the data comes all the same."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
 def write(text: str, output: str | None) -> None:
     """Write a document with a final newline."""
     text = text if text.endswith("\n") else text + "\n"
-    if output is None or output == "-":
-        click.echo(text, nl=False)
+    if output in (None, "-"):
+        click.echo(text, nl=False, file=standard_output())
     else:
-        Path(output).write_text(text, encoding="utf-8")
+        Path(str(output)).write_text(text, encoding="utf-8")
+
+
+def standard_output() -> TextIO:
+    """Where data goes without a file; closed, it is an error like any other place that cannot be written to."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
+    return sys.stdout
 
 
 def check_writable(output: str | None) -> None:
@@ -52,7 +75,9 @@ def check_writable(output: str | None) -> None:
     if path.is_dir() or not path.parent.is_dir():
         rule = "must be a file in a directory that exists"
         raise InvalidInput([Problem("--output", rule, shown(output, longest=200))])
-    existed = path.exists()
+    existed = os.path.lexists(path)
+    if existed and not path.is_file():
+        return  # a pipe's reader would take the trial for all of it, and a link to nothing would lose itself
     with path.open("a", encoding="utf-8"):  # raises what writing would raise
         pass
     if not existed:
@@ -77,8 +102,7 @@ def render_table(build: Callable[[Console], RenderableType], output: str | None,
     console.print(build(console))
     text = "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
     if err:
-        with suppress(OSError):  # nobody may be reading the words: the data comes all the same
-            click.echo(text, err=True)
+        tell(text)
     else:
         write(text, output)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capacity.cli.options import given_fields, scenario_options
-from capacity.cli.output import check_writable, output_option, render_table, write
+from capacity.cli.output import check_writable, output_option, render_table, tell, write
 from capacity.errors import InvalidInput, MeasurementError, Problem, UnreadableFile
 from capacity.units import shown
 
@@ -88,12 +88,12 @@ def plan(
         made = _made(scenario, pool_file, pool_name, measure, others)
         feasible = made.prediction.feasible
     for note in made.notes if stored is None else ():
-        click.echo(f"Note: {note}", err=True)
+        tell(f"Note: {note}")
     _render(made, output_format or _BY_SUFFIX.get(Path(output or "").suffix, "table"), output)
     if not made.steps:
-        click.echo(f"Nothing has to be changed: pool {made.pool} is as it is recommended.", err=True)
+        tell(f"Nothing has to be changed: pool {made.pool} is as it is recommended.")
     if not feasible:
-        click.echo("Infeasible: no pool within the limits meets the objective.", err=True)
+        tell("Infeasible: no pool within the limits meets the objective.")
     return 0 if feasible else INFEASIBLE
 
 
@@ -187,13 +187,14 @@ def _tell_unseen(installation: Installation, options: dict[str, Any]) -> None:
     there = service_active(installation.service, installation.pid_file, (Path(installation.binary).name[:15],))
     if installation.running and not there:
         known = f"pid file {installation.pid_file}" if installation.pid_file else "no pid file is known"
-        click.echo(f"Note: {installation.service} is not seen to run ({known}): give --pid-file or --service", err=True)
+        tell(f"Note: {installation.service} is not seen to run ({known}): give --pid-file or --service")
     if options["url"] is not None and installation.running:
         status = http_status(options["url"])
         if status != options["expect_status"]:
             answer = "nothing" if status is None else status
-            click.echo(f"Note: {options['url']} answers {answer}, not {options['expect_status']}: as long as that is "
-                       "so, the plan will not be carried out", err=True)  # fmt: skip
+            wanted = options["expect_status"]
+            tell(f"Note: {options['url']} answers {answer}, not {wanted}: as long as that is so, the plan will not be "
+                 "carried out")  # fmt: skip
 
 
 def _running(pool: str, pool_file: str) -> RunningPool | None:
@@ -204,7 +205,7 @@ def _running(pool: str, pool_file: str) -> RunningPool | None:
     try:
         return next((p for p in list_pools() if p.name.lower() == pool.lower() and real in p.files), None)
     except MeasurementError as error:
-        click.echo(f"Note: what runs on this machine cannot be seen: {error}", err=True)
+        tell(f"Note: what runs on this machine cannot be seen: {error}")
         return None
 
 
@@ -238,9 +239,9 @@ def _check(path: str, output: str | None) -> int:
         s.kind in {"file_sha256", "http_status"} and "has the planned content" in s.message for s in found
     )
     if done:
-        click.echo(f"Plan {made.plan_id[:12]} is carried out already.", err=True)
+        tell(f"Plan {made.plan_id[:12]} is carried out already.")
     elif found:
-        click.echo(f"Stale: plan {made.plan_id[:12]} cannot be carried out on this host; make it anew.", err=True)
+        tell(f"Stale: plan {made.plan_id[:12]} cannot be carried out on this host; make it anew.")
     return STALE if found else 0
 
 

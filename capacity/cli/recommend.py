@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from capacity.cli.options import given_fields, scenario_options
-from capacity.cli.output import format_option, output_option, render_table, write
+from capacity.cli.output import format_option, output_option, render_table, tell, write
 
 INFEASIBLE = 3
 
@@ -55,5 +55,5 @@ def recommend(
 
         render_table(lambda console: recommendation_text(result, console), output)
     if not result.feasible:
-        click.echo("Infeasible: no pool within the limits meets the objective.", err=True)
+        tell("Infeasible: no pool within the limits meets the objective.")
     return 0 if result.feasible else INFEASIBLE

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
 from capacity.cli.options import given_fields, scenario_options
-from capacity.cli.output import check_writable, output_option, progress
+from capacity.cli.output import check_writable, output_option, progress, standard_output, tell
 from capacity.errors import InvalidInput, MissingExtra, Problem
 from capacity.units import shown
 
 if TYPE_CHECKING:
     from capacity.cli.intake import Intake
+    from capacity.scenario import Scenario
 
 _FORMATS: Final = ("csv", "nc", "parquet")
 _MOST_VALUES: Final = 10**6
@@ -79,6 +79,16 @@ def sweep(
     Every cell is what forecast or recommend would say. Numbers are SI: seconds, bytes, fractions.
 
     \b
+    Quantities of the pool (the axis workers, else today's, else the recommended one):
+      arrival_rate throughput utilization cpu_utilization database_utilization wait_probability waiting_time
+      response_time response_time_p95 slowdown objective_met verdict
+      users_comfortable users_manageable users_watch (the most users with that verdict)
+    Quantities of the recommendation:
+      max_children start_servers min_spare_servers max_spare_servers listen_backlog pm needed wanted shortfall
+      feasible binding worst_case_memory more_workers_help
+      limit.memory limit.cpu limit.database limit.process_max limit.demand
+
+    \b
     Examples:
       capacity sweep --axis users=10:1000:10 --axis workers=1:200 -o grid.csv
       capacity sweep --axis users=80,100,150,200 --axis workers=20,40 --quantity verdict
@@ -101,27 +111,50 @@ def sweep(
             raise InvalidInput([Problem(f"--axis {name}", "is given twice")])
         moved[name] = values
     intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
-    tell_assumptions(_without({field_of(name) for name in moved}, intake))
+    names = {field_of(name) for name in moved}
+    tell_assumptions(_without(set(names), intake))
+    quantities = quantities or ("response_time_p95",)
+    _tell_pool(names, quantities, intake.scenario)
     with progress("computing") as told:
         result = sweep_grid(
             intake.scenario,
             moved,
-            quantity=quantities or "response_time_p95",
+            quantity=quantities,
             model=model,  # type: ignore[arg-type]
             over=[name.replace("-", "_") for name in over] or None,
             quantiles=None if quantiles is None else _numbers(quantiles),
             told=told,
         )
-    if result.attrs["refused_cells"]:
-        cells, rule = math.prod(result.sizes.values()), "make no scenario (such as more CPU time than service time)"
-        click.echo(f"Note: {result.attrs['refused_cells']} of {cells} cells {rule} and are empty", err=True)
+    if refused := result.attrs["refused_cells"]:
+        cells = math.prod(map(len, moved.values()))
+        what = "are empty" if quantiles is None else "do not count"
+        tell(f"Note: {refused} of {cells} cells make no scenario (such as more CPU time than service time) and {what}")
     _WRITERS[kind](result, output)
     return 0
 
 
 def _kind(output: str | None) -> str:
-    suffix = Path(output).suffix.lower() if output else ""
-    return {".nc": "nc", ".parquet": "parquet"}.get(suffix, "csv")
+    if output in (None, "-"):
+        return "csv"
+    suffix = Path(str(output)).suffix.lower().removeprefix(".")
+    if suffix not in _FORMATS:
+        hint = f"known: {', '.join(f'.{kind}' for kind in _FORMATS)}; or give --format"
+        raise InvalidInput([Problem("--output", "must end as a known format", shown(output, longest=200), hint)])
+    return suffix
+
+
+def _tell_pool(moved: set[str], quantities: Sequence[str], scenario: Scenario) -> None:
+    """Say which pool the quantities are of, where no axis does."""
+    from capacity.grid.axes import WORKERS
+    from capacity.grid.quantities import BANDS, PREDICTED
+
+    of_pool = [name for name in quantities if name in PREDICTED or name in BANDS]
+    if WORKERS in moved or not of_pool:
+        return
+    which = "the recommended one of each row"
+    if scenario.pool is not None:
+        which = f"today's, {scenario.pool.max_children} workers, in every row"
+    tell(f"Note: {', '.join(of_pool)}: the pool is {which}; an axis workers=1:200 would move it")
 
 
 def _without(moved: set[str], intake: Intake) -> Intake:
@@ -201,7 +234,7 @@ def _frames(result: Any) -> Iterator[Any]:
         for name, variable in result.data_vars.items():
             words = variable.attrs.get("flag_meanings")
             if words is not None:
-                frame[name] = _pandas().Categorical.from_codes(frame[name], categories=words.split())
+                frame[name] = _pandas().Categorical.from_codes(frame[name], categories=words.split(), ordered=True)
         yield frame
 
 
@@ -214,7 +247,7 @@ def _write_csv(result: Any, output: str | None) -> None:
 @contextmanager
 def _opened(output: str | None) -> Iterator[TextIO]:
     if output in (None, "-"):
-        yield sys.stdout
+        yield standard_output()
         return
     with Path(str(output)).open("w", encoding="utf-8", newline="") as stream:
         yield stream
@@ -226,15 +259,12 @@ def _write_parquet(result: Any, output: str | None) -> None:
         from pyarrow.parquet import ParquetWriter
     except ImportError:
         raise MissingExtra(what="--format parquet", library="pyarrow", extra="sweep") from None
-    writer = None
-    try:
-        for frame in _frames(result):
-            rows = Table.from_pandas(frame, preserve_index=False)
-            writer = writer or ParquetWriter(output, rows.schema)
+    tables = (Table.from_pandas(frame, preserve_index=False) for frame in _frames(result))
+    first = next(tables)
+    # opened here: a name that is not UTF-8 is none to pyarrow
+    with Path(str(output)).open("wb") as stream, ParquetWriter(stream, first.schema) as writer:
+        for rows in chain([first], tables):
             writer.write_table(rows)
-    finally:
-        if writer is not None:
-            writer.close()
 
 
 def _write_netcdf(result: Any, output: str | None) -> None:

@@ -98,6 +98,8 @@ def _axis(name: object, values: Any, base: Scenario) -> Axis:
     columns, labels = {}, {}
     for short, each in values.items():
         field = field_of(short)
+        if field in columns:
+            raise InvalidInput([Problem(name, f"names {field} twice")])
         columns[field], labels[str(short)] = _values(field, each, base)
     sizes = {str(short): int(column.shape[0]) for short, column in zip(values, columns.values(), strict=True)}
     if len(set(sizes.values())) > 1:

@@ -50,7 +50,9 @@ PREDICTED: Final = {
     "response_time": Quantity("s", "mean response time; inf: it grows without bound"),
     "response_time_p95": Quantity("s", "response time that 95 of 100 requests keep; inf: it grows without bound"),
     "slowdown": Quantity("1", "mean response time over service time at light load, minus 1"),
-    "objective_met": Quantity("", "the response-time objective; -1: none is set", ("missed", "met")),
+    "objective_met": Quantity(
+        "", "the response time of the objective, whatever max_utilization; -1: none is set", ("missed", "met")
+    ),
     "verdict": Quantity("", "how the pool takes it", VERDICTS),
 }
 """What users do to the pool."""
@@ -90,7 +92,11 @@ def read_quantities(quantity: str | Sequence[str]) -> tuple[str, ...]:
     if not names:
         raise InvalidInput([Problem("quantity", "must be a name, or several", hint="such as response_time_p95")])
     problems = [
-        Problem(f"quantity {field_label(name)}", "is not known", hint=did_you_mean(name, QUANTITIES) or _SOME)
+        Problem(
+            f"quantity {field_label(name)}",
+            "is not known",
+            hint=f"{did_you_mean(name, QUANTITIES) or _SOME}; all of them: capacity sweep --help",
+        )
         for name in names
         if not isinstance(name, str) or name not in QUANTITIES
     ]

@@ -87,7 +87,8 @@ def sweep(
         A variable a quantity, over a dimension an axis, with units. The pool has the workers of the axis, or else of
         the scenario's pool, or else, cell by cell, those recommended. Words are small numbers, which
         ``flag_meanings`` names. A cell whose values make no scenario together (more CPU time than service time) is
-        NaN, or -1 for words; ``refused_cells`` counts them.
+        NaN, or -1 for words; ``refused_cells`` counts them
+        where the result is not lazy.
 
     Raises
     ------
@@ -125,11 +126,15 @@ def sweep(
     along = _along(grid, over, quantiles)
     shares = _shares(quantiles, names)
     attributes = _attributes(cells, scenario)
+    if client is not None and not hasattr(client, "scheduler_info"):
+        raise InvalidInput([Problem("client", "must be a distributed.Client", shown(client))])
     lazy = client is not None or any(is_lazy(column) for axis in grid for column in axis.columns.values())
     if lazy:
         _library("dask.array", "cluster")
         made = lazy_cells(cells, grid, _BOX) if shares is None else lazy_quantiles(cells, grid, along, shares, _BOX)
     else:
+        if shares is None:
+            _check_size(grid)
         attributes["refused_cells"] = _refused(cells, grid, scenario)
         made = _held(cells, grid, told) if shares is None else _quantiles(cells, grid, along, shares, told)
     kept = [axis for place, axis in enumerate(grid) if place not in along]
@@ -142,7 +147,8 @@ def sweep(
     variables = {name: (dimensions, made[name], QUANTITIES[name].attributes) for name in names}
     result = xarray.Dataset(variables, read, attributes)
     # an index would read them
-    return result.assign_coords(xarray.Coordinates(unread, indexes={}))
+    result = result.assign_coords(xarray.Coordinates(unread, indexes={}))
+    return result.unify_chunks() if lazy else result
 
 
 def _library(name: str, extra: str) -> Any:
@@ -176,7 +182,13 @@ def _along(grid: Sequence[Axis], over: object, quantiles: object) -> tuple[int, 
         return ()
     chosen = names if over is None else [over] if isinstance(over, str) else over
     if not isinstance(chosen, Sequence) or not chosen or any(name not in names for name in chosen):
-        raise InvalidInput([Problem("over", "must name axes", shown(over), f"known: {', '.join(names)}")])
+        raise InvalidInput(
+            [
+                Problem(
+                    "over", "must be the name of an axis, or a list of them", shown(over), f"known: {', '.join(names)}"
+                )
+            ]
+        )
     return tuple(place for place, name in enumerate(names) if name in chosen)
 
 
@@ -193,6 +205,14 @@ def _shares(quantiles: object, names: Sequence[str]) -> NDArray[np.float64] | No
     if shares.ndim != 1 or not shares.size or not np.all((shares >= 0) & (shares <= 1)):
         raise InvalidInput([Problem("quantiles", "must be numbers from 0 to 1", shown(quantiles))])
     return shares
+
+
+def _check_size(grid: Sequence[Axis]) -> None:
+    """Refuse more cells than are held in memory."""
+    total = math.prod(axis.size for axis in grid)
+    if total > _MOST_HELD:
+        hint = "give quantiles over some axes, or a client or dask arrays"
+        raise InvalidInput([Problem("axes", f"make {total} cells; at most {_MOST_HELD} are held in memory", hint=hint)])
 
 
 def _refused(cells: Cells, grid: Sequence[Axis], scenario: Scenario) -> int:
@@ -226,9 +246,6 @@ def _held(cells: Cells, grid: Sequence[Axis], told: Told | None) -> Mapping[str,
     """Every cell, in memory."""
     sizes = [axis.size for axis in grid]
     total = math.prod(sizes)
-    if total > _MOST_HELD:
-        hint = "give quantiles over some axes, or a client or dask arrays"
-        raise InvalidInput([Problem("axes", f"make {total} cells; at most {_MOST_HELD} are held in memory", hint=hint)])
     made = {name: np.empty(sizes, dtype=QUANTITIES[name].dtype) for name in cells.quantities}
     done = 0
     for box in boxes(sizes, lengths(sizes, _BOX)):

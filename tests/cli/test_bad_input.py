@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -409,3 +411,31 @@ def nearly_right(draw: st.DrawFn) -> str:
 def test_no_scenario_that_is_nearly_right_gives_a_traceback(text: str) -> None:
     harmless(run("recommend", "-", "--format", "json", stdin=text.encode()))
     harmless(run("forecast", "-", "--workers", "30", stdin=text.encode()))
+
+
+def test_a_link_to_nothing_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "target.json")
+    assert run("recommend", "--format", "json", "-o", str(tmp_path / "link")).code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert "pool" in (tmp_path / "target.json").read_text(encoding="utf-8")
+
+
+def test_a_pipe_is_not_tried_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["timeout", "60", "cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
+        sent = spawn("sweep", "--axis", "users=1:3", "--format", "csv", "-o", str(tmp_path / "pipe"))
+        assert sent.returncode == 0, sent.stderr
+        assert reader.communicate(timeout=60)[0].startswith(b"users,response_time_p95\n1,")
+
+
+@pytest.mark.parametrize("command", [["recommend"], ["forecast"], ["sweep", "--axis", "users=1:3"], ["schema"]])
+def test_closed_or_full_streams(command: list[str]) -> None:
+    words = " ".join(command)
+    closed = subprocess.run(["sh", "-c", f"{sys.executable} -m capacity {words} >&-"], capture_output=True, check=False)
+    assert closed.returncode == 1
+    assert b"standard output" in closed.stderr
+    full = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m capacity {words} 2>/dev/full"], capture_output=True, check=False
+    )
+    assert full.returncode == 0
+    assert full.stdout

@@ -161,8 +161,8 @@ def test_a_reader_that_has_left_gets_no_traceback(closed_pipe: int, arguments: t
 
 def test_a_reader_of_the_words_that_has_left_is_no_crash(closed_pipe: int) -> None:
     done = spawn("recommend", capture_output=False, stdout=subprocess.PIPE, stderr=closed_pipe)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stdout
+    assert done.returncode == 0
+    assert done.stdout.startswith("40 workers: memory binds")
 
 
 def test_head_takes_its_line() -> None:
@@ -178,7 +178,8 @@ def test_closed_standard_streams_give_no_traceback(closing: str) -> None:
     scenario = "-" if closing == "<&-" else ""
     line = f"{sys.executable} -m capacity recommend {scenario} {closing}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
-    assert done.returncode == (2 if scenario else 0), done
+    # nothing to read is unreadable input; data that nobody can get is not done; words that nobody can get are
+    assert done.returncode == {"<&-": 2, ">&-": 1, "2>&-": 0}[closing], done
     assert "Traceback" not in done.stderr
     assert "internal" not in done.stderr
 

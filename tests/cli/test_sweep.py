@@ -188,3 +188,16 @@ def test_a_missing_extra_is_one_line(
     assert ran.code == 1
     assert_readable(ran.err)
     assert "pip install 'fpm-capacity[sweep]'" in ran.err
+
+
+def test_cells_that_do_not_count_are_told() -> None:
+    axes = ["--axis", "service-time=100ms:300ms:1ms", "--cpu-time", "200ms"]
+    ran = run("sweep", *axes, "--quantiles", "0.1,0.5")
+    assert "Note: 100 of 201 cells make no scenario" in ran.err
+    assert "do not count" in ran.err
+
+
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    place = tmp_path / "grid\udcff.parquet"
+    assert run("sweep", "--axis", "users=1:3", "-o", str(place)).code == 0
+    assert len(pd.read_parquet(io.BytesIO(place.read_bytes()))) == 3

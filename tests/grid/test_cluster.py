@@ -33,7 +33,7 @@ def cluster() -> Iterator[LocalCluster]:
         threads_per_worker=1,
         host="127.0.0.1",
         memory_limit=MOST_MEMORY,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=50,
     ) as cluster:
         yield cluster

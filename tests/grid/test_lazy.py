@@ -16,7 +16,16 @@ from capacity.grid import sweeping
 
 CASE = Scenario.example()
 DRAWS = np.random.default_rng(5).lognormal(-1.5, 0.3, 5000)
-CLIENT = object()  # whatever is given: that it stays lazy does not depend on who computes
+
+
+class Anyone:
+    """Who computes does not matter to what is handed over."""
+
+    def scheduler_info(self) -> None:
+        raise AssertionError
+
+
+CLIENT = Anyone()
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +111,11 @@ def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(__import__("sys").modules, "dask.array", None)
     with pytest.raises(MissingExtra, match=r"dask.*fpm-capacity\[cluster\]"):
         sweep(CASE, {"users": [1]}, client=CLIENT)
+
+
+def test_arrays_of_one_axis_may_have_other_chunks() -> None:
+    draws = {"service_time": da.from_array(DRAWS, chunks=700), "think_time": da.from_array(DRAWS + 1, chunks=110)}
+    lazy = sweep(CASE, {"draw": draws, "workers": [20, 40]})
+    assert len(lazy.chunks["draw"]) > 40
+    here = {"service_time": DRAWS, "think_time": DRAWS + 1}
+    assert_same(lazy, sweep(CASE, {"draw": here, "workers": [20, 40]}))

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -235,7 +236,7 @@ def test_it_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"users": [1]}, {"model": "closed"}, ["model must be open or finite; got 'closed'"]),
         ({"users": [1]}, {"edges": 3}, ["edges must be Edges"]),
         ({"users": [1]}, {"over": "users"}, ["over goes with quantiles"]),
-        ({"users": [1]}, {"quantiles": [0.5], "over": "workers"}, ["over must name axes", "known: users"]),
+        ({"users": [1]}, {"quantiles": [0.5], "over": "workers"}, ["over must be the name of an axis", "known: users"]),
         ({"users": [1]}, {"quantiles": [1.5]}, ["quantiles must be numbers from 0 to 1"]),
         ({"users": [1]}, {"quantiles": ["a"]}, ["quantiles must be numbers from 0 to 1"]),
         ({"users": [1]}, {"quantiles": [0.5], "quantity": "verdict"}, ["verdict is one of some words"]),
@@ -273,3 +274,45 @@ def test_without_xarray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_result_is_a_dataset() -> None:
     assert isinstance(sweep(CASE, {"users": [1]}), xr.Dataset)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (b"abc", "b'abc'"),
+        ({1, 2}, "{1, 2}"),
+        ([1, True], "value 2"),
+        ([pd.NA], "value 1"),
+        (pd.MultiIndex.from_tuples([(1, 2)]), "one row of values"),
+        ((number for number in (1, 2)), "generator"),
+    ],
+    ids=["bytes", "set", "bool", "NA", "MultiIndex", "generator"],
+)
+def test_what_is_no_row_of_values_is_refused(values: Any, words: str) -> None:
+    with pytest.raises(InvalidInput, match=r"workload\.users") as caught:
+        sweep(CASE, {"users": values})
+    assert words in str(caught.value)
+
+
+def test_values_come_from_whatever_holds_them() -> None:
+    expected = sweep(CASE, {"users": [100, 150]})
+    for values in (
+        np.array([100, 150], np.float16),
+        pd.Series([100, 150]),
+        pd.Index([100, 150]),
+        xr.DataArray([100, 150]),
+        (np.int8(100), 150.0),
+        np.ma.masked_array([100, 150], [False, False]),
+    ):
+        xr.testing.assert_identical(sweep(CASE, {"users": values}), expected)
+
+
+def test_one_axis_does_not_have_a_field_twice() -> None:
+    with pytest.raises(InvalidInput, match=r"d names workload\.users twice"):
+        sweep(CASE, {"d": {"users": [10], "workload.users": [20]}})
+
+
+@pytest.mark.parametrize("client", [0, "tcp://127.0.0.1:8786", object()])
+def test_what_is_no_client_is_refused(client: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"client must be a distributed\.Client"):
+        sweep(CASE, {"users": [1]}, client=client)
