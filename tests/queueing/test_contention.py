@@ -123,6 +123,30 @@ def test_more_workers_never_complete_less_and_never_exceed_either_bound() -> Non
 
 
 @pytest.mark.parametrize(
+    ("cores", "cpu_time", "expected"),
+    [
+        (2, 0.125, [16.0, 16.0, 16.0, 16.0, 16.0, 16.0]),
+        (2.5, 0.125, [20.0, 20.0, 20.0, 20.0, 20.0, 20.0]),
+        (2**52, 0.25, [2.0**54, 2.0**54, 2.0**54, 2.0**54, 2.0**54, 2.0**54]),
+        (3, 2.0**-1000, [2.0**54, 2.0**55 - 256, 2.0**55, 2.0**55 + 256, 4e17, 4e300]),
+    ],
+)
+def test_more_workers_than_can_be_counted_one_by_one_are_the_same_number_every_way(
+    cores: float, cpu_time: float, expected: list[float]
+) -> None:
+    workers = np.array([2.0**52, 2.0**53 - 64, 2.0**53, 2.0**53 + 64, 1e17, 1e300])
+    pool = {"cores": cores, "cpu_time": cpu_time, "service_time": 0.25}
+    alone = [shared_cores_throughput(workers=n, **pool) for n in workers]
+    np.testing.assert_allclose(alone, expected, rtol=1e-14)
+    assert shared_cores_throughput(workers=workers[::-1], **pool)[::-1].tolist() == alone  # scattered
+    for pools in (1, 60):  # grids, by columns and by rows
+        many = {**pool, "cores": np.full(pools, float(cores))}
+        down = shared_cores_throughput(workers=workers[:, None], **many)
+        across = shared_cores_throughput(workers=workers, **many | {"cores": many["cores"][:, None]})
+        assert down.T.tolist() == across.tolist() == [alone] * pools
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"workers": -1}, {"workers": 2.5}, {"cores": -1}, {"cpu_time": -0.1}, {"service_time": -1},
