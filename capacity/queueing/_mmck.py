@@ -9,6 +9,7 @@ smaller of rho and 1/rho, is the only ratio that is ever raised to a power:
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -25,7 +26,10 @@ _BERNOULLI = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 13
 
 # Share of the minuend that the closed form of the tail must keep; below it the sum itself is taken.
 _KEPT = 0.05
-_TERMS_AT_ONCE = 1_000_000
+_MOST_TERMS = 2**19
+_PANELS = 128
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+_NOTHING = 800.0  # e^-800 of the largest term
 _SMALLEST = 1e-290  # below it a probability may have lost digits, or be 0, by underflow
 
 States: TypeAlias = tuple[NDArray[np.bool_], Array, Array, Array, Array, Array]
@@ -98,18 +102,48 @@ def _late_weight(
     capped = full * gammaincc(np.maximum(q, 1.0), x)
     weight = (grown - capped) / gap
     unsafe = ~(np.abs(grown - capped) > _KEPT * grown) | (over & (served < _SMALLEST))
-    for row in np.flatnonzero(unsafe & (q > 0) & np.isfinite(x)):
-        weight[row] = _late_sum(int(q[row]), bool(over[row]), float(log_x[row]), float(x[row]))
+    for row in np.flatnonzero(unsafe & (q > 0) & (x >= 0) & np.isfinite(x) & ~np.isnan(log_x)):
+        weight[row] = _late_sum(float(q[row]), bool(over[row]), float(log_x[row]), float(x[row]))
     return np.where(x == np.inf, 0.0, weight)
 
 
-def _late_sum(q: int, over: bool, log_x: float, x: float) -> float:
-    """Add the same up term by term, all positive: near utilization 1 the closed form cancels."""
-    total = 0.0
-    for start in range(0, q, _TERMS_AT_ONCE):
-        j = np.arange(start, min(start + _TERMS_AT_ONCE, q))
-        total += float(np.sum(np.exp(log_x * (q - j if over else j)) * gammaincc(j + 1.0, x)))
-    return total
+def _late_sum(q: float, over: bool, log_x: float, x: float) -> float:
+    """Add the same up term by term, all positive: near utilization 1 the closed form cancels.
+
+    40 standard deviations above x the Poisson probabilities are 1 and what is left is geometric; as far below the
+    largest term nothing is left. In between, very many terms are taken as their integral, by Euler and Maclaurin.
+    """
+    if log_x == -math.inf:
+        return 0.0 if over else math.exp(-x)
+
+    if q < x - _spread(x):
+        return 0.0
+
+    def term(j: Array) -> Array:
+        values: Array = np.exp(log_x * (q - j if over else j)) * gammaincc(j + 1.0, x)
+        return values
+
+    end = min(q, float(np.ceil(x + _spread(x))))
+    peak = min(end, x if over else x * math.exp(log_x))
+    first = max(0.0, float(np.floor(peak - _spread(peak))))
+    if over and log_x < 0:
+        first = max(first, float(np.floor(end - _NOTHING / -log_x)))
+    if end - first <= _MOST_TERMS:
+        total = float(np.sum(term(np.arange(first, end))))
+    else:
+        edges = np.linspace(first - 0.5, end - 0.5, _PANELS + 1)
+        half = 0.5 * np.diff(edges)[:, None]
+        areas = half * _WEIGHTS * term(edges[:-1, None] + half * (1.0 + _NODES))
+        slope = np.diff(term(np.array([end - 1.0, end, first - 1.0, first])))
+        total = float(np.sum(areas) - (slope[0] - slope[2]) / 24.0)
+    rest = q - end
+    count = rest if log_x == 0 else math.expm1(log_x * rest) / math.expm1(log_x)
+    return total + math.exp(log_x * (1.0 if over else end)) * count
+
+
+def _spread(x: float) -> float:
+    """Beyond it a Poisson law of mean x has nothing left."""
+    return 40.0 * math.sqrt(x) + 40.0
 
 
 def _without_servers(servers: Array, backlog: Array, value: Array, limit: float) -> Array:

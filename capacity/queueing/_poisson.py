@@ -108,8 +108,17 @@ def _over(c: Array, a: Array, spare: Array) -> Array:
 def complement_ratio(c: Array, a: Array) -> Array:
     """H = P(Poisson(a) >= c) / P(Poisson(a) = c) = 1 + a/(c+1) + a^2/((c+1)(c+2)) + ..., for a <= c."""
     reached = gammainc(np.maximum(c, 1.0), a)
-    far = ((c - a) ** 2 >= 64.0 * c) | (reached < 1e-290)
+    far = (c - a) ** 2 >= 64.0 * c
     ratio = np.where(a == 0, 1.0, reached * np.exp(-log_pmf(c, a, c - a)))
+    many = far & (c >= 64)
+    if many.any():
+        # c / (c-a + 1a / (c-a+1 + 2a / (c-a+2 + ...))), which shrinks like that of ``fraction``
+        n, x = c[many], a[many]
+        f = np.zeros_like(n)
+        for level in range(_LEVELS, 0, -1):
+            f = level * x / ((n - x) + level + f)
+        ratio[many] = n / ((n - x) + f)
+    far = (far | (reached < 1e-290)) & ~many
     if far.any():
         n, x = c[far], a[far]
         ratio[far] = product_series(lambda i: x / (n + 1.0 + i), n.shape)

@@ -1,7 +1,8 @@
 """Workers that share cores, with N users who think between an answer and the next request.
 
 The same pool as ``contention``, in a closed loop: the users that wait send nothing, so it slows down
-instead of growing without bound.
+instead of growing without bound. Without cores nobody ever gets an answer. Where more than 2^24 states of
+the pool occur, or states beyond 2^52, the answer is NaN.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ core busy) and b = P(exactly the cores busy) as an arriving customer sees them, 
 
 No term is negative but -h, and h <= 1 <= w: nothing cancels or overflows. At n = k, h = b = p^k. So that X(n) of one
 n does not take n steps, h and b are had in closed form at every 64th n, and only what lies between is stepped; a point
-and a cell of a grid do the same operations and are the same number. A fractional number of cores (a quota) has only
-the closed form.
+and a cell of a grid do the same operations and are the same number. A fractional number of cores (a quota), and more
+workers than can be counted in steps of one, have only the closed form.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from capacity.queueing._evaluate import BLOCK, Array, FloatOrArray, as_float64, 
 
 Inner: TypeAlias = tuple[Array, Array, Array]  # cores, cpu_time, service_time
 
+_COUNTABLE = 2.0**52  # workers up to which one more is another float64, with room for a span
+_CROWD = 1e150  # workers from which X(n) is the lesser of its two bounds, and squares may overflow
 _SPAN = 64  # states from one that is computed in closed form to the next
 _FEW = 40  # rows up to which plain numbers are faster than NumPy's calls
 _POOLS = 8192  # at once in a grid
@@ -79,7 +81,10 @@ def inner_throughput(workers: Array, cores: Array, cpu_time: Array, service_time
     contended = ok & (cpu_time > 0) & (workers > cores)
     if not contended.any():
         return rate
-    stepped = contended & _whole(cores)
+    bounds = contended & ((workers > _CROWD) | (cpu_time / service_time == 0))
+    rate[bounds] = np.minimum(rate[bounds], cores[bounds] / cpu_time[bounds])
+    contended &= ~bounds
+    stepped = contended & _whole(cores) & (workers <= _COUNTABLE)
     rows = np.flatnonzero(contended & ~stepped)
     if rows.size:
         n, k, d, s = (value[rows] for value in (workers, cores, cpu_time, service_time))
@@ -100,14 +105,21 @@ def grid(workers: Array, inner: Inner, out: Array) -> None:
     cores, cpu_time, service_time = inner
     ok = inner_domain(*inner) & (cpu_time > 0)
     k = np.where(ok & _whole(cores), cores, np.inf)  # never reached
-    fill = _columns if k.size * np.unique(_before(workers)).size < _FEW else _rows
-    fill(workers, (k, cpu_time, service_time), out)
+    near = int(np.searchsorted(workers, _COUNTABLE, side="right"))
+    if near:
+        fill = _columns if k.size * np.unique(_before(workers[:near])).size < _FEW else _rows
+        fill(workers[:near], (k, cpu_time, service_time), out[:near])
     out[workers == 0] = 0.0
     out[:, ~inner_domain(*inner)] = np.nan
-    rest = np.flatnonzero(ok & ~_whole(cores))
-    many = max(1, BLOCK // workers.size)
-    for start in range(0, rest.size, many):
-        columns = rest[start : start + many]
+    _unstepped(workers[:near], inner, np.flatnonzero(ok & ~_whole(cores)), out[:near])
+    _unstepped(workers[near:], inner, np.arange(cores.size), out[near:])
+
+
+def _unstepped(workers: Array, inner: Inner, pools: NDArray[np.intp], out: Array) -> None:
+    """Fill some columns of a grid in closed form."""
+    many = max(1, BLOCK // max(1, workers.size))
+    for start in range(0, pools.size if workers.size else 0, many):
+        columns = pools[start : start + many]
         flat = (np.tile(value[columns], workers.size) for value in inner)
         out[:, columns] = inner_throughput(np.repeat(workers, columns.size), *flat).reshape(workers.size, -1)
 

@@ -2,7 +2,8 @@
 
 Inside, n active workers on k cores complete X(n) requests a second (a finite-source queue). Outside, the
 pool is one station that serves at rate X(min(n, c)): the flow-equivalent server. Below c the outer chain has
-no closed form, so its states are added up; from c on it is geometric (open) or Poisson-like (finite).
+no closed form, so its states are added up, of large pools only those that ever occur; from c on it is geometric
+(open) or Poisson-like (finite). Where more than 2^24 states occur, or states beyond 2^52, the answer is NaN.
 Where no worker ever waits for a core (no CPU time, or a core for each) it is M/M/c or M/M/c//N itself.
 
 ``contention`` and ``contention_finite`` document the quantities one by one; ``open_pool`` and ``finite_pool``
@@ -26,8 +27,17 @@ from capacity.queueing.search import Rows, least_count
 # throughput, busy (workers that hold a request), wait_probability, waiting_time, hold (time a request holds a
 # worker, contention included), and what the quantiles need
 Pool: TypeAlias = dict[str, Array]
+Sums: TypeAlias = tuple[Array, Array, Array, Array]  # highest ln w; over w relative to it: 1, n and X(n)
+Arrivals: TypeAlias = Callable[[Array, Rows], Array]  # rate in some states of some rows
 
-_LARGE_POOL = 4096
+_LARGE_POOL = 4096  # workers from which the upper states are left out that never occur
+_HUGE_POOL = 2**16  # and from which the lower ones are, too
+_WIDE = 2**17  # states that are added up without a look for fewer
+_MOST_STATES = 2**24
+_SLICE = 2**18  # states of such a pool at once
+_COUNTABLE = 2.0**52  # states up to which one more is another float64
+_NOTHING, _LITTLE = 750.0, 60.0  # e^-750 is 0 in a float64; e^-60 changes no sum
+_FACTORS = tuple(1.0 - 0.1 * 4.0**-i for i in range(8))
 
 # Cells of the X(n) table that one block may hold: 2^19 float64 are 4 MiB.
 _CELLS = 2**19
@@ -36,10 +46,11 @@ _CELLS = 2**19
 def block_for(servers: ArrayLike) -> int:
     """How many rows to take at once so that a table of X(0..servers) stays small."""
     try:
-        most = np.max(np.asarray(servers, dtype=np.float64), initial=1.0)
+        given = np.asarray(servers, dtype=np.float64)
     except (OverflowError, TypeError, ValueError):
         return BLOCK  # no number: evaluate says so, by name
-    return int(max(1, min(BLOCK, _CELLS // most))) if np.isfinite(most) else BLOCK
+    most = np.max(given, where=np.isfinite(given), initial=1.0)
+    return int(max(1, min(BLOCK, _CELLS // most)))
 
 
 def open_pool(servers: Array, cores: Array, cpu_time: Array, service_time: Array, arrival_rate: Array) -> Pool:
@@ -61,9 +72,8 @@ def open_pool(servers: Array, cores: Array, cpu_time: Array, service_time: Array
         drain[rows] = full - rate
         # in saturation only the completion rate matters, and of the states only those that occur
         falling = np.sqrt(rate * inner[1] / inner[0])  # X(n) comes to exceed rate / falling, as cores / cpu_time does
-        seen = _states_seen(np.where(stable, c, 1.0), inner, falling, lambda n, part: rate[part])
-        below, number, _ = _below(_table(seen, inner), seen, lambda n: np.broadcast_to(rate, n.shape))
-        below = np.where(seen < c, np.inf, below)
+        (solved,) = _solve(np.where(stable, c, 1.0), inner, falling, lambda n, part: rate[part] + 0.0 * n)
+        below, number, _ = solved
         waits[rows] = np.where(stable, 1.0 / (1.0 + below * (full - rate) / full), 1.0)
         waiting[rows] = np.where(stable, waits[rows] / drain[rows], np.inf)
         throughput[rows] = np.minimum(rate, full)
@@ -96,16 +106,21 @@ def finite_pool(
     full, hold = servers / service_time, service_time + 0.0 * busy
     mean = servers * think_time / service_time
 
-    rows = np.flatnonzero((cpu_time > 0) & (np.minimum(servers, population) > cores) & np.isfinite(busy))
+    shared = (cpu_time > 0) & (np.minimum(servers, population) > cores) & np.isfinite(busy)
+    rows = np.flatnonzero(shared & (cores > 0))
     if rows.size:
         n, z, inner = population[rows], think_time[rows], (cores[rows], cpu_time[rows], service_time[rows])
         c = np.minimum(servers[rows], n)  # a worker beyond the last user is never used
         full[rows] = inner_throughput(c, *inner)
         mean[rows] = full[rows] * z
-        seen = _states_seen(c, inner, np.full(n.shape, 0.9), lambda state, part: (n[part] - state) / z[part])
-        table = _table(seen, inner)
-        below, number, rate = _below(table, seen, lambda state: (n - state) / z)
-        below = np.where(seen < c, np.inf, below)
+        (below, number, rate), (below_others, _, _) = _solve(
+            c,
+            inner,
+            np.full(n.shape, _FACTORS[0]),
+            lambda state, part: (n[part] - state) / z[part],
+            # an arrival sees the others only (arrival theorem)
+            lambda state, part: np.maximum(n[part] - 1.0 - state, 0.0) / z[part],
+        )
         beyond, queue = _finite_source.beyond_weights(n - c, mean[rows])
         share = 1.0 / (1.0 + below / (1.0 + beyond))
         busy[rows] = number + (c - number) * share
@@ -114,11 +129,17 @@ def finite_pool(
         waiting[rows] = length / throughput[rows]
         hold[rows] = busy[rows] / throughput[rows]
 
-        # an arrival sees the others only (arrival theorem)
-        below, _, _ = _below(table, seen, lambda state: np.maximum(n - 1.0 - state, 0.0) / z)
-        below = np.where(seen < c, np.inf, below)
         beyond, _ = _finite_source.beyond_weights(np.maximum(n - 1.0 - c, 0.0), mean[rows])
-        waits[rows] = np.where(n > c, 1.0 / (1.0 + below / (1.0 + beyond)), 0.0)
+        waits[rows] = np.where(n > c, 1.0 / (1.0 + below_others / (1.0 + beyond)), 0.0)
+
+    # without a core nobody ever gets an answer
+    rows = np.flatnonzero(shared & (cores == 0))
+    n, c, comes = population[rows], servers[rows], np.isfinite(think_time[rows])
+    throughput[rows] = full[rows] = mean[rows] = 0.0
+    busy[rows] = np.where(comes, np.minimum(c, n), 0.0)
+    waits[rows] = np.where(comes & (n > c), 1.0, 0.0)
+    waiting[rows] = np.where(comes & (n > c), np.inf, 0.0)
+    hold[rows] = np.inf
     return {
         "throughput": throughput,
         "busy": busy,
@@ -179,12 +200,17 @@ def finite_quantity(quantity: str) -> Callable[..., Array]:
 
 def open_response_quantile(p: Array, *arguments: Array) -> Array:
     """Quantile kernel of ``open_pool``."""
-    return response_quantile(p, open_pool(*arguments))
+    return response_quantile(p, open_pool(*_where_asked(p, *arguments)))
 
 
 def finite_response_quantile(p: Array, *arguments: Array) -> Array:
     """Quantile kernel of ``finite_pool``."""
-    return response_quantile(p, finite_pool(*arguments))
+    return response_quantile(p, finite_pool(*_where_asked(p, *arguments)))
+
+
+def _where_asked(p: Array, servers: Array, *others: Array) -> tuple[Array, ...]:
+    """Leave nothing to compute where p is no probability."""
+    return np.where((p >= 0) & (p <= 1), servers, np.nan), *others
 
 
 def _quantity(quantity: str, pool: Pool, servers: Array) -> Array:
@@ -195,53 +221,123 @@ def _quantity(quantity: str, pool: Pool, servers: Array) -> Array:
     return pool[quantity]
 
 
-def _states_seen(servers: Array, inner: Inner, falling: Array, arrivals: Callable[[Array, Rows], Array]) -> Array:
-    """How many states of a large pool have to be added up: c, or less where the upper ones never occur.
+def _solve(servers: Array, inner: Inner, falling: Array, *chains: Arrivals) -> list[tuple[Array, Array, Array]]:
+    """Give ``_means`` of one or more chains with the same X(n); which states count is decided by the first."""
+    endless = np.isinf(chains[0](np.zeros_like(servers), np.arange(servers.size)))  # never a state below c
+    first, last = _states_seen(np.where(endless, 1.0, servers), inner, falling, chains[0])
+    below, number, rate = np.full((3, len(chains), servers.size), np.nan)
+    below[:, endless] = number[:, endless] = rate[:, endless] = 0.0
+    rows = np.flatnonzero(~endless & (last <= _HUGE_POOL))
+    if rows.size:
+        states, table = _table(0.0, np.max(last[rows]), inner, rows)
+        for i, arrivals in enumerate(chains):
+            log_weight, sums = _add_up(table, states, last[rows], arrivals, rows, np.zeros(rows.size))
+            below[i, rows], number[i, rows], rate[i, rows] = _means(log_weight, *sums)
+    for row in np.flatnonzero((last > _HUGE_POOL) & (last - first <= _MOST_STATES) & (last <= _COUNTABLE)):
+        rows, log_weight = np.array([row]), np.zeros((len(chains), 1))
+        parts: list[list[Sums]] = [[] for _ in chains]
+        for start in np.arange(first[row], last[row], _SLICE):
+            end = np.minimum(start + _SLICE, last[rows])
+            states, table = _table(start, end[0], inner, rows)
+            for i, arrivals in enumerate(chains):
+                log_weight[i], sums = _add_up(table, states, end, arrivals, rows, log_weight[i])
+                parts[i].append(sums)
+        for i, several in enumerate(parts):
+            below[i, rows], number[i, rows], rate[i, rows] = _means(log_weight[i], *_together(several))
+    below[:, last < np.where(endless, 1.0, servers)] = np.inf
+    return list(zip(below, number, rate, strict=True))
+
+
+def _states_seen(servers: Array, inner: Inner, falling: Array, arrivals: Arrivals) -> tuple[Array, Array]:
+    """First and last state of a large pool to be added up: 0 to c, less those that never occur.
 
     From the first state at which arrivals are at most ``falling`` times the completions on, every state is at
     most so much as likely as the one before; what is left after the factor has come down to e^-750 is 0 in a
-    float64.
+    float64. Down from the last state whose completions are at most a factor of the arrivals one below, likewise, and
+    there, as where state c is never reached, e^-60 of the sum is enough. How many states that leaves depends on the
+    factor: near 1 where they are many.
     """
+    first, last = np.zeros_like(servers), servers.copy()
     large = np.flatnonzero(servers > _LARGE_POOL)
-    if not large.size:
-        return servers
-    cores, cpu_time, service_time = (value[large] for value in inner)
+    last[large] = np.minimum(last[large], _upper(large, falling[large], servers, inner, arrivals))
+    rows = np.flatnonzero((servers > _HUGE_POOL) & (last > _HUGE_POOL))
+    for factor in _FACTORS:
+        if not rows.size:
+            break
+        factors = np.full(rows.size, factor)
+        last[rows] = np.minimum(last[rows], _upper(rows, factors, servers, inner, arrivals))
+        first[rows] = np.maximum(first[rows], _lower(rows, factors, servers, inner, arrivals))
+        rows = rows[last[rows] - first[rows] > _WIDE]
+    return first, last
+
+
+def _upper(rows: Rows, factors: Array, servers: Array, inner: Inner, arrivals: Arrivals) -> Array:
+    """State from which on nothing is left, for some of the rows; if that is not all, from which on little is."""
 
     def emptying(n: Array, part: Rows) -> NDArray[np.bool_]:
-        rate = inner_throughput(n, cores[part], cpu_time[part], service_time[part])
-        return (falling[large[part]] * rate >= arrivals(n, large[part])) | (n >= servers[large[part]])
+        these = rows[part]
+        rate = inner_throughput(n, *(value[these] for value in inner))
+        return (factors[part] * rate >= arrivals(n, these)) | (n >= servers[these])
 
-    seen = servers.copy()
-    turning = least_count(emptying, np.zeros(large.size), np.full(large.size, 64.0))
-    seen[large] = np.minimum(servers[large], turning + np.ceil(750.0 / -np.log(falling[large])))
-    return seen
-
-
-def _table(servers: Array, inner: Inner) -> Array:
-    """X(n) for n = 0 .. max(servers), a row a state and a column a pool."""
-    states = np.arange(np.max(servers) + 1.0)
-    table = np.empty((states.size, servers.size))
-    grid(states, inner, table)
-    return table
+    turning = least_count(emptying, np.zeros(rows.size), np.full(rows.size, 64.0))
+    end = turning + np.ceil(_NOTHING / -np.log(factors))
+    cut = (servers[rows] > _HUGE_POOL) & (servers[rows] > end)
+    return np.where(cut, turning + np.ceil(_LITTLE / -np.log(factors)), end)
 
 
-def _below(table: Array, servers: Array, arrivals: Callable[[Array], Array]) -> tuple[Array, Array, Array]:
-    """Weight of the states below c relative to state c, and the mean n and mean completion rate among them.
+def _lower(rows: Rows, factors: Array, servers: Array, inner: Inner, arrivals: Arrivals) -> Array:
+    """State below which little is left, for some of the rows."""
+
+    def filled(n: Array, part: Rows) -> NDArray[np.bool_]:
+        these = rows[part]
+        rate = inner_throughput(n, *(value[these] for value in inner))
+        return ~(rate <= factors[part] * arrivals(n - 1.0, these)) | (n >= servers[these])
+
+    turning = least_count(filled, np.zeros(rows.size), np.full(rows.size, 64.0))
+    return np.minimum(turning, servers[rows]) - 1.0 - np.ceil(_LITTLE / -np.log(factors))
+
+
+def _table(first: float, last: float, inner: Inner, rows: Rows) -> tuple[Array, Array]:
+    """States and X(n), a row a state and a column a pool."""
+    states = first + np.arange(last - first + 1.0)
+    table = np.empty((states.size, rows.size))
+    cores, cpu_time, service_time = inner
+    grid(states, (cores[rows], cpu_time[rows], service_time[rows]), table)
+    return states, table
+
+
+def _add_up(
+    table: Array, states: Array, last: Array, arrivals: Arrivals, rows: Rows, log_first: Array
+) -> tuple[Array, Sums]:
+    """Give the logarithm of the last state's weight, and sums over the states below it.
 
     ln w(n) = ln w(n-1) + ln arrivals(n-1) - ln X(n). Logarithms keep a pool that is practically never full,
     or practically always, from overflowing; the step is clipped so that no pause at all (infinite arrivals)
     only outweighs everything below.
     """
-    states = np.arange(table.shape[0] + 0.0)[:, None]
-    steps = np.log(arrivals(states[:-1] + np.zeros_like(servers))) - np.log(table[1:])
+    states = states[:, None]
+    steps = np.log(arrivals(states[:-1] + np.zeros_like(last), rows)) - np.log(table[1:])
     log_weight = np.zeros_like(table)
     np.cumsum(np.minimum(steps, 700.0), axis=0, out=log_weight[1:])
-    log_c = np.take_along_axis(log_weight, servers.astype(np.intp)[None, :], axis=0)[0]
-    log_weight[states >= servers] = -np.inf
+    log_weight += log_first
+    log_last = np.take_along_axis(log_weight, (last - states[0]).astype(np.intp)[None, :], axis=0)[0]
+    log_weight[states >= last] = -np.inf
     peak = np.max(log_weight, axis=0)
     share = np.exp(log_weight - peak)
-    total = _sum(share)
-    return np.exp(peak - log_c) * total, _sum(share * states) / total, _sum(share * table) / total
+    return log_last, (peak, _sum(share), _sum(share * states), _sum(share * table))
+
+
+def _together(parts: list[Sums]) -> Sums:
+    """Sums over some states and over some more."""
+    peak = np.max([part[0] for part in parts], axis=0)
+    scaled = [[np.exp(part[0] - peak) * value for value in part[1:]] for part in parts]
+    total, number, rate = (_sum(np.array(values)) for values in zip(*scaled, strict=True))
+    return peak, total, number, rate
+
+
+def _means(log_last: Array, peak: Array, total: Array, number: Array, rate: Array) -> tuple[Array, Array, Array]:
+    """Weight of the states below the last relative to it, and the mean n and mean completion rate among them."""
+    return np.exp(peak - log_last) * total, number / total, rate / total
 
 
 def _sum(table: Array) -> Array:

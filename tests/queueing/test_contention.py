@@ -123,6 +123,30 @@ def test_more_workers_never_complete_less_and_never_exceed_either_bound() -> Non
 
 
 @pytest.mark.parametrize(
+    ("cores", "cpu_time", "expected"),
+    [
+        (2, 0.125, [16.0, 16.0, 16.0, 16.0, 16.0, 16.0]),
+        (2.5, 0.125, [20.0, 20.0, 20.0, 20.0, 20.0, 20.0]),
+        (2**52, 0.25, [2.0**54, 2.0**54, 2.0**54, 2.0**54, 2.0**54, 2.0**54]),
+        (3, 2.0**-1000, [2.0**54, 2.0**55 - 256, 2.0**55, 2.0**55 + 256, 4e17, 4e300]),
+    ],
+)
+def test_more_workers_than_can_be_counted_one_by_one_are_the_same_number_every_way(
+    cores: float, cpu_time: float, expected: list[float]
+) -> None:
+    workers = np.array([2.0**52, 2.0**53 - 64, 2.0**53, 2.0**53 + 64, 1e17, 1e300])
+    pool = {"cores": cores, "cpu_time": cpu_time, "service_time": 0.25}
+    alone = [shared_cores_throughput(workers=n, **pool) for n in workers]
+    np.testing.assert_allclose(alone, expected, rtol=1e-14)
+    assert shared_cores_throughput(workers=workers[::-1], **pool)[::-1].tolist() == alone  # scattered
+    for pools in (1, 60):  # grids, by columns and by rows
+        many = {**pool, "cores": np.full(pools, float(cores))}
+        down = shared_cores_throughput(workers=workers[:, None], **many)
+        across = shared_cores_throughput(workers=workers, **many | {"cores": many["cores"][:, None]})
+        assert down.T.tolist() == across.tolist() == [alone] * pools
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"workers": -1}, {"workers": 2.5}, {"cores": -1}, {"cpu_time": -0.1}, {"service_time": -1},
@@ -211,6 +235,54 @@ def test_users_who_do_not_think_keep_every_worker_busy() -> None:
     assert shared_finite_wait_probability(**case) == 1.0
     assert shared_finite_waiting_time(**case) == pytest.approx(14 / throughput, rel=1e-13)
     assert shared_finite_response_time(**case) == pytest.approx(20 / throughput, rel=1e-13)
+
+
+@pytest.mark.parametrize("workers", [7e4, 1e6, 3e7, 1e9])
+@pytest.mark.parametrize(("cores", "think_time"), [(2, 2.0), (1.5, 2.0), (0.1, 2.0), (0.1, 0.0), (0.04, 1.0)])
+def test_a_huge_pool_with_a_worker_for_every_user_is_one_closed_network(
+    workers: float, cores: float, think_time: float
+) -> None:
+    cores = cores if cores >= 1 else cores * workers
+    pool = {"servers": workers, "population": workers, "cores": cores, "cpu_time": 0.125, "service_time": 0.25}
+    expected = shared_cores_throughput(workers=workers, cores=cores, cpu_time=0.125, service_time=0.25 + think_time)
+    assert shared_finite_throughput(**pool, think_time=think_time) == pytest.approx(expected, rel=1e-10)
+    busy = shared_finite_utilization(**pool, think_time=think_time) * workers
+    assert busy == pytest.approx(workers - expected * think_time, rel=1e-9)
+    # the same number alone and among others
+    among = shared_finite_utilization(**pool | {"servers": [8.0, workers, 5e4]}, think_time=think_time)
+    assert among[1] * workers == busy
+
+
+def test_a_huge_open_pool_whose_cores_are_nearly_saturated_is_the_queue_for_its_cores() -> None:
+    rate = np.array([8.0, 15.84, 15.9984])  # of 16
+    ours = shared_response_time(servers=1e9, cores=2, cpu_time=0.125, service_time=0.25, arrival_rate=rate)
+    expected = mmc_response_time(servers=2, service_time=0.125, arrival_rate=rate) + 0.125
+    np.testing.assert_allclose(ours, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("quantity", [*MEANS, "response_time_quantile"])
+def test_no_count_of_a_shared_pool_raises_or_takes_memory(quantity: str) -> None:
+    counts = np.array([1e10, 2.0**53, 1e17, 1e300])
+    p = (0.5,) if "quantile" in quantity else ()
+    for cores in (-0.0, 1e-300, 2.0, 1e9, 1e299):
+        pool = {"servers": counts[:, None], "cores": cores, "cpu_time": 1e-3, "service_time": 0.25}
+        for think_time in (0.0, 1e300):
+            function = getattr(queueing, f"shared_finite_{quantity}")
+            value = function(*p, **pool, population=counts, think_time=think_time)
+            assert value.shape == (4, 4)
+        value = getattr(queueing, f"shared_{quantity}")(*p, **pool, arrival_rate=[0.0, 5.0, 1e300])
+        assert value.shape == (4, 3)
+
+
+def test_a_pool_without_cores_holds_its_requests_for_ever() -> None:
+    pool = {"servers": 5, "cores": 0, "cpu_time": 0.125, "service_time": 0.25, "think_time": 2}
+    users = {"population": [3, 5, 9, 1e15]}
+    assert shared_finite_throughput(**pool, **users).tolist() == [0, 0, 0, 0]
+    assert shared_finite_utilization(**pool, **users).tolist() == [0.6, 1, 1, 1]
+    assert shared_finite_wait_probability(**pool, **users).tolist() == [0, 0, 1, 1]
+    assert shared_finite_waiting_time(**pool, **users).tolist() == [0, 0, math.inf, math.inf]
+    assert shared_finite_response_time(**pool, **users).tolist() == [math.inf] * 4
+    assert shared_finite_response_time_quantile(0.5, **pool, **users).tolist() == [math.inf] * 4
 
 
 def test_quantiles_at_zero_and_one_are_the_ends_of_the_law() -> None:

@@ -270,3 +270,24 @@ def test_factorials_do_not_overflow() -> None:
     servers = np.array([100, 160, 171, 420, 5000])
     blocked = mmck_blocking_probability(servers=servers, backlog=80, arrival_rate=servers * 1.01, service_time=1.0)
     assert np.all((blocked > 0) & (blocked < 0.05))
+
+
+@pytest.mark.parametrize("excess", [0.0, -1e-13, 1e-13, -1e-3, 0.5])
+@pytest.mark.parametrize("t", [1.0, 1e8, 1e12, 1e16, 1e200])
+def test_the_tail_of_any_backlog_is_a_probability_that_ends(t: float, excess: float) -> None:
+    backlog = np.array([1e9, 1e12, 1e16, 1e300])
+    load = {"servers": 1, "arrival_rate": 1.0 + excess, "service_time": 1.0}
+    tail = mmck_waiting_time_tail(t, backlog=backlog, **load)
+    assert ((tail >= 0) & (tail <= 1)).all()
+    assert (np.diff(tail) >= -1e-12).all()
+    assert tail.tolist() == [mmck_waiting_time_tail(t, backlog=b, **load) for b in backlog]
+
+
+def test_at_utilization_one_the_tail_of_a_large_backlog_is_known() -> None:
+    # sum over j < q of P(Poisson(t) <= j) is q - t + what lies above, which vanishes well below q; q + 1 states accept
+    load = {"servers": 1, "arrival_rate": 1.0, "service_time": 1.0}
+    for t in (1.0, 1e6, 1e10, 3e11):
+        assert mmck_waiting_time_tail(t, backlog=10**12, **load) == pytest.approx((1e12 - t) / (1e12 + 1), rel=1e-12)
+    # at q = t it is E(t - Poisson)+, by Stirling sqrt(t / 2 pi) (1 - 1/(12 t))
+    expected = math.sqrt(1e12 / (2 * math.pi)) / (1e12 + 1)
+    assert mmck_waiting_time_tail(1e12, backlog=10**12, **load) == pytest.approx(expected, rel=1e-11)
