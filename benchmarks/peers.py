@@ -1,7 +1,7 @@
 """Ours beside the other packages that are installed, in one run on the same scenarios, into the documentation.
 
     pip install -e . -r benchmarks/peers.txt     # in an environment of its own
-    python -m benchmarks.peers                   # six minutes; rewrites the tables of docs/reference/benchmarks.md
+    python -m benchmarks.peers                   # four minutes; rewrites the tables of docs/reference/benchmarks.md
     python -m benchmarks.peers --quick           # half a minute; only prints them
 
 Ours answers every scenario; a package that knows one at a time answers the first some hundreds of the same, and each
@@ -134,7 +134,7 @@ def finite(scale: float) -> Iterator[str]:
     size = round(3e5 * scale)
     yield f"### Finite source, {_spaced(size)} scattered scenarios a row\n"
     yield "Nanoseconds a scenario, up to 3000 users where it does not say fewer; S is the service time. The textbook"
-    yield "form gives throughput and mean wait in one, and no number where a probability underflows.\n"
+    yield "form gives throughput and mean wait in one, and no number where a probability underflows or nobody can wait.\n"
     rows = []
     for region in FINITE_SOURCES:
         case = finite_source(region, size)
