@@ -133,8 +133,9 @@ def finite(scale: float) -> Iterator[str]:
     """The five quantities of M/M/c//N by region."""
     size = round(3e5 * scale)
     yield f"### Finite source, {_spaced(size)} scattered scenarios a row\n"
-    yield "Nanoseconds a scenario, up to 3000 users where it does not say fewer; S is the service time. The textbook"
-    yield "form gives throughput and mean wait in one, and no number where a probability underflows or nobody can wait.\n"
+    yield "Nanoseconds a scenario, up to 3000 users where it does not say fewer; S is the service time."
+    yield "The textbook form gives throughput and mean wait in one, and no number where a probability underflows or"
+    yield "nobody can wait.\n"
     rows = []
     for region in FINITE_SOURCES:
         case = finite_source(region, size)
