@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-OURS = ("numpy", "scipy", "pydantic")
+OURS = ("numpy", "scipy", "pydantic", "xarray")
 
 
 def versions(distributions: Iterable[str] = OURS) -> dict[str, str]:
@@ -38,6 +38,12 @@ def hardware() -> dict[str, object]:
         "simd": _widest(),
         "system": platform.system(),
     }
+
+
+def peak_memory() -> int:
+    """Most bytes that this process has held; getrusage would begin with those of the process it was forked from."""
+    (line,) = (line for line in _lines("/proc/self/status") if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 def _widest() -> str:

@@ -1,7 +1,7 @@
 """Ours beside the other packages that are installed, in one run on the same scenarios, into the documentation.
 
     pip install -e . -r benchmarks/peers.txt     # in an environment of its own
-    python -m benchmarks.peers                   # five minutes; rewrites the tables of docs/reference/benchmarks.md
+    python -m benchmarks.peers                   # four minutes; rewrites the tables of docs/reference/benchmarks.md
     python -m benchmarks.peers --quick           # half a minute; only prints them
 
 Ours answers every scenario; a package that knows one at a time answers the first some hundreds of the same, and each
@@ -13,6 +13,9 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import gc
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,9 +26,19 @@ import capacity.queueing as q
 from benchmarks import textbook
 from benchmarks.machine import hardware, versions
 from benchmarks.packages import Answers, installed
-from benchmarks.scenarios import fleet, scattered, targets, trace
+from benchmarks.scenarios import (
+    FINITE,
+    FINITE_SOURCES,
+    finite_source,
+    fleet,
+    grid,
+    scattered,
+    shared_cores,
+    targets,
+    trace,
+)
 from benchmarks.timing import best, best_starts
-from capacity import Scenario, recommend, recommend_many
+from capacity import Scenario, recommend, recommend_many, sweep
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks.md"
 BEGIN, END = "<!-- measured -->\n", "<!-- end of what was measured -->\n"
@@ -45,7 +58,10 @@ def main() -> None:
         *erlang(answers, scale),
         *inverses(answers, scale),
         *replays(answers, scale),
+        *finite(scale),
+        *cores(scale),
         *decisions(scale),
+        *sweeps(scale),
         *starts(3 if quick else 15),
     ]
     text = "\n".join(parts)
@@ -113,6 +129,64 @@ def inverses(answers: dict[str, Answers], scale: float) -> Iterator[str]:
     yield _table(("function", "µs each", "other packages, each (times ours)"), rows)
 
 
+def finite(scale: float) -> Iterator[str]:
+    """The five quantities of M/M/c//N by region."""
+    size = round(3e5 * scale)
+    yield f"### Finite source, {_spaced(size)} scattered scenarios a row\n"
+    yield "Nanoseconds a scenario, up to 3000 users where it does not say fewer; S is the service time."
+    yield "The textbook form gives throughput and mean wait in one, and no number where a probability underflows or"
+    yield "nobody can wait.\n"
+    rows = []
+    for region in FINITE_SOURCES:
+        case = finite_source(region, size)
+        found = best(
+            {
+                "textbook": lambda: textbook.finite_source(**case),  # noqa: B023
+                **{name: lambda n=name: getattr(q, n)(**case) for name in FINITE},  # noqa: B023
+            },
+            5,
+        )
+        lost = np.isnan(textbook.finite_source(**case)[0]).mean()
+        each = [f"{1e9 * found[name] / size:.0f}" for name in (*FINITE, "textbook")]
+        rows.append((region, *each, f"{100 * lost:.0f} %"))
+    names = (f"`{name.removeprefix('finite_')}`" for name in FINITE)
+    yield _table(("", *names, "textbook", "no number"), rows)
+
+
+def cores(scale: float) -> Iterator[str]:
+    """X(n) of workers that share cores."""
+    pools, most, points = round(10_000 * scale), 500, round(3e5 * scale)
+    workers, case = np.arange(1.0, most + 1)[:, None], shared_cores(pools)
+    point = {
+        "workers": np.random.default_rng(6).integers(1, most + 1, points).astype(np.float64),
+        **shared_cores(points),
+    }
+
+    def book(workers: np.ndarray, cores: np.ndarray, cpu_time: np.ndarray, service_time: np.ndarray) -> object:
+        return textbook.finite_source(cores, workers, service_time - cpu_time, cpu_time)
+
+    found = best(
+        {
+            "write": lambda: np.full((most, pools), 0.5),
+            "ours": lambda: q.shared_cores_throughput(workers=workers, **case),
+            "textbook": lambda: book(workers, **case),
+            "ours, scattered": lambda: q.shared_cores_throughput(**point),
+            "textbook, scattered": lambda: book(**point),
+        },
+        3,
+    )
+    yield "### Workers that share cores\n"
+    yield "Throughput of 1 to 500 workers on 1 to 128 cores, CPU shares of any size.\n"
+    rows = [
+        (f"each of 1 to {most} workers of {_spaced(pools)} pools, a cell", "ours", "textbook", "write", pools * most),
+        (f"{_spaced(points)} scattered points, each", "ours, scattered", "textbook, scattered", "", points),
+    ]
+    yield _table(
+        ("", "capacity", "textbook", "writing an array"),
+        [(name, *(f"{1e9 * found[way] / count:.1f} ns" if way else "" for way in ways)) for name, *ways, count in rows],
+    )
+
+
 def replays(answers: dict[str, Answers], scale: float) -> Iterator[str]:
     """A trace through 40 servers."""
     size = round(50_000 * scale)
@@ -168,6 +242,32 @@ def decisions(scale: float) -> Iterator[str]:
             ("one Erlang C by the textbook, for comparison", f"{1e6 * found['erlang'] / size:.2f} µs"),
             ("`recommend`, one scenario", f"{1e3 * alone:.2f} ms"),
         ],
+    )
+
+
+def sweeps(scale: float) -> Iterator[str]:
+    """Grids of scenarios."""
+    cells, many = round(1e6 * scale), round(1e8 * scale)
+    scenario, axes = Scenario.example(), grid(cells)
+    names = ("utilization", "verdict", "response_time_p95")
+    found = best({name: lambda n=name: sweep(scenario, axes, quantity=n) for name in names}, 3)
+    command = [sys.executable, "-m", "benchmarks.sweep", "--cells", str(many)]
+    done = subprocess.run(command, cwd=PAGE.parents[2], check=True, stdout=subprocess.PIPE, text=True)
+    kept = json.loads(done.stdout)
+    yield f"### A sweep of {_spaced(cells)} cells\n"
+    yield _table(
+        ("", "a cell"),
+        [
+            *((f"`{name}`", f"{1e9 * taken / cells:.0f} ns") for name, taken in found.items()),
+            (
+                f"three quantiles of `response_time_p95` over {_spaced(kept['cells'])} cells",
+                f"{1e9 * kept['seconds'] / kept['cells']:.0f} ns",
+            ),
+        ],
+    )
+    yield (
+        f"The quantiles took {kept['seconds']:.0f} s and {kept['peak_memory'] / 2**20:.0f} MiB at most, "
+        "Python and its libraries included.\n"
     )
 
 

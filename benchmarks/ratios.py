@@ -3,7 +3,7 @@
     python -m benchmarks.ratios
 
 Prints them as JSON; ``tests/test_speed_ratios.py`` runs it in a process that nothing traces and holds us to its bounds.
-Processor time, best of several runs taken in turn, so that a busy neighbour changes little. Four seconds.
+Processor time, best of several runs taken in turn, so that a busy neighbour changes little. Five seconds.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ import numpy as np
 
 import capacity.queueing as q
 from benchmarks import textbook
-from benchmarks.scenarios import fleet, scattered, targets, trace
+from benchmarks.scenarios import FINITE, finite_source, fleet, grid, scattered, shared_cores, targets, trace
 from benchmarks.timing import best, best_starts
-from capacity import Scenario, recommend, recommend_many
+from capacity import Scenario, recommend, recommend_many, sweep
 
 
 def formulas() -> dict[str, float]:
     """A scenario, a cell of a grid, a host: each in evaluations of Erlang C by the textbook form."""
-    size, inverses, loads, most = 60_000, 6000, 4000, 500
+    size, inverses, loads, most, finite, pools, cells = 60_000, 6000, 4000, 500, 20_000, 1000, 200_000
     c, a = scattered(size)
     shared = np.random.default_rng(1).uniform(0.1, 0.99, loads) * most
     cases = targets(inverses)
     hosts = fleet(inverses)
+    closed = finite_source("load 0.7 to 1.3 of the servers", finite)  # where they take longest
+    workers, cores = np.arange(1.0, most + 1)[:, None], shared_cores(pools)
+    scenario, axes = Scenario.example(), grid(cells)
     found = best(
         {
             "textbook": lambda: textbook.erlang_c(c, a),
@@ -33,11 +36,21 @@ def formulas() -> dict[str, float]:
             "erlang_c_grid": lambda: q.erlang_c_grid(max_servers=most, offered_load=shared),
             **{name: lambda n=name: getattr(q, n)(**cases[n]) for name in cases},
             "recommend_many": lambda: recommend_many(hosts),
+            **{name: lambda n=name: getattr(q, n)(**closed) for name in FINITE},
+            "shared_cores_throughput": lambda: q.shared_cores_throughput(workers=workers, **cores),
+            "sweep": lambda: sweep(scenario, axes, quantity="response_time_p95"),
         },
         4,
     )
     evaluation = found["textbook"] / size
-    counts = {"erlang_c": size, "erlang_c_grid": loads * most} | dict.fromkeys((*cases, "recommend_many"), inverses)
+    counts = {
+        "erlang_c": size,
+        "erlang_c_grid": loads * most,
+        **dict.fromkeys((*cases, "recommend_many"), inverses),
+        **dict.fromkeys(FINITE, finite),
+        "shared_cores_throughput": pools * most,
+        "sweep": cells,
+    }
     return {name: found[name] / count / evaluation for name, count in counts.items()}
 
 

@@ -6,6 +6,9 @@ import numpy as np
 
 GIB, MIB = 2.0**30, 2.0**20
 Arrays = dict[str, np.ndarray]
+FINITE = tuple(
+    f"finite_{name}" for name in ("throughput", "utilization", "wait_probability", "waiting_time", "response_time")
+)
 
 
 def scattered(
@@ -71,3 +74,43 @@ def fleet(hosts: int, *, cpu_time: bool = False, response_time: bool = False) ->
     if response_time:
         table["objective.response_time"] = service * spread(3.5, 12)
     return table
+
+
+FINITE_SOURCES = ("think times 1e-4 to 1e6 S", "load 0.7 to 1.3 of the servers", "up to 200 servers", "up to 60 users")
+"""Regions of `finite_source`: up to 3000 users where it does not say fewer, S the service time."""
+
+
+def finite_source(region: str, size: int, rng: np.random.Generator | None = None) -> Arrays:
+    """Arguments of every ``finite_*`` function, every row another."""
+    rng = np.random.default_rng(4) if rng is None else rng
+    population = rng.integers(1, 61 if region == "up to 60 users" else 3001, size).astype(np.float64)
+    servers = np.ceil(population * rng.random(size))
+    if region == "think times 1e-4 to 1e6 S":
+        ratio = 10 ** rng.uniform(-4, 6, size)
+    elif region == "load 0.7 to 1.3 of the servers":
+        ratio = np.maximum(population / servers / rng.uniform(0.7, 1.3, size) - 1, 1e-2)
+    elif region == "up to 200 servers":
+        servers = rng.integers(1, 201, size).astype(np.float64)
+        ratio = 10 ** rng.uniform(-1, 2.3, size)
+    else:
+        ratio = 10 ** rng.uniform(-1, 1.5, size)
+    service = np.exp(rng.uniform(-5, 2, size))
+    return {"servers": servers, "population": population, "think_time": ratio * service, "service_time": service}
+
+
+def shared_cores(size: int, rng: np.random.Generator | None = None) -> Arrays:
+    """Pools of 1 to 128 cores, half of them with CPU shares of any order of magnitude down to 1e-6."""
+    rng = np.random.default_rng(5) if rng is None else rng
+    share = np.where(rng.random(size) < 0.5, rng.random(size), 10 ** rng.uniform(-6, 0, size))
+    service = np.exp(rng.uniform(-5, 2, size))
+    cores = rng.integers(1, 129, size).astype(np.float64)
+    return {"cores": cores, "cpu_time": service * share, "service_time": service}
+
+
+def grid(cells: int) -> dict[str, object]:
+    """Axes of a sweep: 100 numbers of users, 100 of workers, and as many service times as make so many cells."""
+    return {
+        "users": range(10, 1010, 10),
+        "workers": range(1, 101),
+        "service_time": np.linspace(0.05, 0.5, max(1, cells // 10_000)),
+    }

@@ -53,15 +53,18 @@ def _longest(axis: Axis) -> int:
 
 
 def _arguments(grid: Sequence[Axis], each: Sequence[int]) -> Iterator[Any]:
-    """Dask arrays along the axes and the axis each lies along, as `blockwise` takes them."""
+    """Dask arrays along the axes and the axis each lies along, as `blockwise` takes them; one axis has one chunking."""
     from dask.array import from_array
 
     for place, (axis, length) in enumerate(zip(grid, each, strict=True)):
-        for column in axis.columns.values():
+        chunks: Any = length
+        for number, column in enumerate(axis.columns.values()):
             if not is_lazy(column):
-                yield from_array(column, chunks=length)
+                array = from_array(column, chunks=chunks)
             else:
-                yield column.rechunk(length) if max(column.chunks[0]) > length else column
+                array = column.rechunk(chunks) if number or max(column.chunks[0]) > length else column
+            chunks = array.chunks
+            yield array
             yield (place,)
 
 
@@ -70,7 +73,8 @@ def _blockwise(cells: Cells, grid: Sequence[Axis], each: Sequence[int]) -> Any:
 
     places = tuple(range(len(grid)))
     empty = np.empty((0,) * len(grid), dtype=cells.dtype)
-    return blockwise(cells, places, *_arguments(grid, each), dtype=cells.dtype, meta=empty)
+    # aligned already; dask would warn of many chunks
+    return blockwise(cells, places, *_arguments(grid, each), dtype=cells.dtype, meta=empty, align_arrays=False)
 
 
 def _exact(cells: Cells, grid: Sequence[Axis], along: Sequence[int], shares: Column, each: Sequence[int]) -> Any:
@@ -87,6 +91,7 @@ def _exact(cells: Cells, grid: Sequence[Axis], along: Sequence[int], shares: Col
         concatenate=True,
         dtype=cells.dtype,
         meta=empty,
+        align_arrays=False,
     )
 
 

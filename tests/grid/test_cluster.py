@@ -57,8 +57,9 @@ def test_a_killed_worker_changes_nothing(cluster: LocalCluster) -> None:
             CASE, AXES, quantity="response_time", over=["workers", "service_time"], quantiles=SHARES, client=client
         )
         assert lazy.response_time.chunks is not None
+        started = time.monotonic()
         future = client.compute(lazy)
-        most, deadline = 0, time.monotonic() + 600
+        most, deadline = 0, started + 600
         while not most or left_to_do(cluster) > most / 2:
             assert time.monotonic() < deadline
             most = max(most, left_to_do(cluster))
@@ -66,13 +67,14 @@ def test_a_killed_worker_changes_nothing(cluster: LocalCluster) -> None:
         assert not future.done()
         os.kill(next(iter(before.values())), signal.SIGKILL)
         found = future.result(timeout=1200)
+        elapsed = time.monotonic() - started
         assert set(client.run(os.getpid).values()) != set(before.values())
         memory = client.run(peak_memory)
     expected = sweep(CASE, AXES, quantity="response_time", over=["workers", "service_time"], quantiles=SHARES)
     assert found.response_time.shape == (3, 100)
     assert (found.response_time.values == expected.response_time.values).all()
     assert max(memory.values()) <= MOST_MEMORY
-    print(f"{CELLS:.0e} cells, {max(memory.values()) / 2**20:.0f} MiB at most of a worker")
+    print(f"{CELLS:.0e} cells, {elapsed:.0f} s, {max(memory.values()) / 2**20:.0f} MiB at most of a worker")
 
 
 def test_the_cells_themselves_stay_on_the_cluster(cluster: LocalCluster) -> None:

@@ -88,6 +88,20 @@ def test_quantiles_are_the_same_whether_counted_or_exact(over: Any, size: int) -
     assert_same(chunked, here)
 
 
+def test_columns_of_one_axis_may_come_in_other_chunks() -> None:
+    draws = {"service_time": DRAWS[:900], "think_time": np.linspace(0.5, 2, 900), "cpus": np.full(900, 4.0)}
+    axes = {"users": [100, 150], "draw": draws}
+    chunks = {"service_time": 250, "think_time": 400}
+    some = {name: da.from_array(draws[name], chunks=size) for name, size in chunks.items()}
+    assert_same(sweep(CASE, axes | {"draw": draws | some}), sweep(CASE, axes))
+
+
+def test_no_warning_of_many_chunks_escapes() -> None:
+    axes = {"users": range(1, 41), "workers": range(1, 41), "service_time": DRAWS}
+    lazy = sweep(CASE, axes, over="service_time", quantiles=[0.5], client=CLIENT)
+    assert lazy.response_time_p95.data.numblocks == (1, 40, 40)
+
+
 def test_values_that_break_a_rule_are_empty_where_they_could_not_be_read() -> None:
     odd = da.from_array(np.array([0.1, -1.0, np.nan, np.inf, 0.2]), chunks=2)
     cells = sweep(CASE, {"service_time": odd}, quantity=["utilization", "verdict"]).compute()
