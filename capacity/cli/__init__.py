@@ -1,4 +1,4 @@
-"""The command line: ``capacity recommend``, ``forecast``, ``measure``, ``plan``, ``sweep``, ``schema``.
+"""The command line: ``recommend``, ``forecast``, ``measure``, ``plan``, ``replay``, ``sweep``, ``schema``.
 
 Data goes to stdout, words to stderr. Exit codes: 0 done, 1 could not finish, 2 usage or invalid or unreadable
 input, 3 infeasible, 4 stale plan, 5 reality is beyond the prediction's band, 130 interrupted. No traceback ever
@@ -18,6 +18,7 @@ from capacity.cli.forecast import forecast as forecast_command
 from capacity.cli.measure import measure as measure_command
 from capacity.cli.plan import plan as plan_command
 from capacity.cli.recommend import recommend as recommend_command
+from capacity.cli.replay import replay as replay_command
 from capacity.cli.schema import schema as schema_command
 from capacity.cli.sweep import sweep as sweep_command
 from capacity.errors import CapacityError, InvalidInput, UnreadableFile
@@ -36,7 +37,15 @@ def capacity() -> None:
     """
 
 
-for command in (recommend_command, forecast_command, measure_command, plan_command, sweep_command, schema_command):
+for command in (
+    recommend_command,
+    forecast_command,
+    measure_command,
+    plan_command,
+    replay_command,
+    sweep_command,
+    schema_command,
+):
     capacity.add_command(command)
 
 

@@ -55,35 +55,34 @@ def held_at_once(starts: Array, ends: Array) -> tuple[Array, NDArray[np.int64], 
 
 def without_contention(
     starts: Array, ends: Array, *, cores: float, cpu_time: float
-) -> tuple[Array, float, tuple[NDArray[np.int64], Array]]:
+) -> tuple[Array, float, Array, Array]:
     """Service times at light load of requests that were held from `starts` to `ends` on k cores.
 
     The mean S is the one with which the model completes as many requests as there are in the time the log spent at
-    each number n of held ones: sum of T(n) X(n) = N. Gives the times, S, and of every n that occurs how many of the
-    requests the model completes there.
+    each number n of held ones: sum of T(n) X(n) = N. Gives the times, S, and of every n that occurs T(n) and X(n).
     """
     moments, held, who = held_at_once(starts, ends)
-    spent = np.bincount(held[:-1], np.diff(moments))
-    levels = np.flatnonzero(spent > 0)
-    levels = levels[levels > 0]
-    spent = spent[levels]
+    every = np.bincount(held[:-1], np.diff(moments))
+    levels = 1 + np.flatnonzero(every[1:] > 0)
+    spent = every[levels].astype(np.float64)
     mean = float((ends - starts).mean())
 
-    def completed(service_time: float) -> Array:
-        rate = shared_cores_throughput(workers=levels, cores=cores, cpu_time=cpu_time, service_time=service_time)
-        return spent * np.asarray(rate)
+    def rates(service_time: float) -> Array:
+        found = shared_cores_throughput(workers=levels, cores=cores, cpu_time=cpu_time, service_time=service_time)
+        return np.asarray(found, dtype=np.float64)
 
     low, high = min(cpu_time, mean), mean
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if completed(middle).sum() > len(starts) else (low, middle)
-    share = completed(high)
+        low, high = (middle, high) if spent @ rates(middle) > len(starts) else (low, middle)
+    rate = rates(high)
     pace = np.ones(int(held.max()) + 1)
-    pace[levels] = np.minimum(1.0, share / spent * high / levels)
+    pace[levels] = np.minimum(1.0, rate * high / levels)
     clock = np.empty(len(moments))
     clock[who[0]] = 0.0
     clock[who[1:]] = np.cumsum(np.diff(moments) * pace[held[:-1]])
-    return np.maximum(clock[len(starts) :] - clock[: len(starts)], 0.0), high, (levels, share)
+    services: Array = np.maximum(clock[len(starts) :] - clock[: len(starts)], 0.0)
+    return services, high, spent, rate
 
 
 def pace_of(servers: int, *, cores: float, cpu_time: float, service_time: float) -> list[float]:
