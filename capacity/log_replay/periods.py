@@ -13,13 +13,13 @@ __all__ = ["LENGTHS", "period_length", "summed_up"]
 
 LENGTHS: Final = (60.0, 3600.0, 86400.0)
 _MINUTES_UP_TO = 3 * 3600.0  # a longer log is told by the hour
-_MOST_HOURS = 2000  # and one of more hours than these by the day
+_MOST = 2000  # periods with requests in them; of more hours than these it is told by the day
 
 FloatArray = NDArray[np.float64]
 
 
 def period_length(arrivals: FloatArray) -> float:
-    """How long the periods are that a log is told in: minutes, hours or days.
+    """How long the periods are that a log is told in: minutes, hours or days, or more where its stamps span ages.
 
     Parameters
     ----------
@@ -39,7 +39,10 @@ def period_length(arrivals: FloatArray) -> float:
     minute, hour, day = LENGTHS
     if arrivals[-1] - arrivals[0] < _MINUTES_UP_TO:
         return minute
-    return hour if 1 + np.count_nonzero(np.diff(arrivals // hour)) <= _MOST_HOURS else day
+    for length in (hour, day):
+        if 1 + np.count_nonzero(np.diff(arrivals // length)) <= _MOST:
+            return length
+    return day * float(np.ceil((arrivals[-1] - arrivals[0]) / day / (_MOST - 1)))
 
 
 def summed_up(

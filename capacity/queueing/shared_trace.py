@@ -15,7 +15,6 @@ from collections.abc import Callable
 from heapq import heappop, heappush, heappushpop, heapreplace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from capacity.queueing._evaluate import Array
 from capacity.queueing.contention import shared_cores_throughput
@@ -43,16 +42,6 @@ def starts_of(arrivals: Array, ends: Array, servers: int) -> Array:
     return np.minimum(starts, ends)
 
 
-def held_at_once(starts: Array, ends: Array) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
-    """Every moment in order at which a request begins or ends, how many are held from then on, and who it is.
-
-    Who is below len(starts) for a beginning, and that much more for an end; at one moment ends come last.
-    """
-    moments = np.concatenate((starts, ends))
-    who = np.argsort(moments, kind="stable")
-    return moments[who], np.cumsum(np.where(who < len(starts), 1, -1)), who
-
-
 def without_contention(
     starts: Array, ends: Array, *, cores: float, cpu_time: float
 ) -> tuple[Array, float, Array, Array]:
@@ -61,28 +50,33 @@ def without_contention(
     The mean S is the one with which the model completes as many requests as there are in the time the log spent at
     each number n of held ones: sum of T(n) X(n) = N. Gives the times, S, and of every n that occurs T(n) and X(n).
     """
-    moments, held, who = held_at_once(starts, ends)
-    every = np.bincount(held[:-1], np.diff(moments))
+    size = len(starts)
+    moments = np.concatenate((starts, ends))
+    who = np.argsort(moments, kind="stable")  # below `size` a start; at one moment ends come last
+    held = np.cumsum(np.where(who < size, np.int8(1), np.int8(-1)), dtype=np.int32)[:-1]  # from each moment on
+    gaps = np.diff(moments[who])
+    every = np.bincount(held, gaps)
     levels = 1 + np.flatnonzero(every[1:] > 0)
     spent = every[levels].astype(np.float64)
     mean = float((ends - starts).mean())
+    cpu_time = min(cpu_time, mean)
 
     def rates(service_time: float) -> Array:
         found = shared_cores_throughput(workers=levels, cores=cores, cpu_time=cpu_time, service_time=service_time)
         return np.asarray(found, dtype=np.float64)
 
-    low, high = min(cpu_time, mean), mean
+    low, high = cpu_time, mean
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if spent @ rates(middle) > len(starts) else (low, middle)
+        low, high = (middle, high) if spent @ rates(middle) > size else (low, middle)
     rate = rates(high)
-    pace = np.ones(int(held.max()) + 1)
+    pace = np.ones(len(every))
     pace[levels] = np.minimum(1.0, rate * high / levels)
-    clock = np.empty(len(moments))
-    clock[who[0]] = 0.0
-    clock[who[1:]] = np.cumsum(np.diff(moments) * pace[held[:-1]])
-    services: Array = np.maximum(clock[len(starts) :] - clock[: len(starts)], 0.0)
-    return services, high, spent, rate
+    gaps *= pace[held]
+    np.cumsum(gaps, out=gaps)
+    clock = moments  # no longer needed as they were: the common clock at each of them
+    clock[who[0]], clock[who[1:]] = 0.0, gaps
+    return np.maximum(clock[size:] - clock[:size], 0.0), high, spent, rate
 
 
 def pace_of(servers: int, *, cores: float, cpu_time: float, service_time: float) -> list[float]:
