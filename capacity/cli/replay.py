@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,14 @@ from capacity.units import shown
 if TYPE_CHECKING:
     from capacity.scenario import Scenario
 
-_MOST_WORKERS = 100_000  # capacity.log_replay.replaying.MOST_WORKERS, which --help must not load
+_MOST_WORKERS = 100_000  # capacity.log_replay.asking.MOST_WORKERS, which --help must not load
+_OPTIONS = {
+    "workers": "--workers",
+    "cpus": "--cpus",
+    "cpu_time": "--cpu-time",
+    "logged_workers": "--logged-workers",
+    "backlog": "--backlog",
+}
 
 
 @click.command()
@@ -72,6 +80,7 @@ def replay(
       capacity replay --access-log access.log --workers 40 --from 2026-11-24T09:00 --to 2026-11-24T12:00
     """  # noqa: D301 click wants the escape itself
     from capacity.log_replay import replay_log
+    from capacity.log_replay.asking import checked
     from capacity.measure.log_trace import read_trace
     from capacity.measure.logs import look_at
     from capacity.units import parse_seconds
@@ -83,6 +92,10 @@ def replay(
     if len(set(logs)) < len(logs):
         raise InvalidInput([Problem("--access-log", "is given twice with one file: its requests would count double")])
     asked = None if cpu_time is None else parse_seconds(cpu_time, name="--cpu-time")
+    try:  # before a log is read for minutes
+        checked(counts, cpus, asked, "service_time", logged_workers, backlog)
+    except InvalidInput as error:
+        raise InvalidInput(replace(problem, field=_OPTIONS[problem.field]) for problem in error.problems) from None
     check_writable(output)
     line_format = read_line_format(log_format)
     known = None if scenario is None else _scenario(scenario)
@@ -97,21 +110,18 @@ def replay(
         logged_workers = (
             known.pool.max_children if logged_workers is None and known.pool is not None else logged_workers
         )
-    try:
-        with progress("replaying") as told:
-            result = replay_log(
-                trace.arrival_times,
-                trace.logged_times,
-                workers=counts,
-                cpus=cpus,
-                cpu_time=asked,
-                time_kind=trace.time_kind,
-                logged_workers=logged_workers,
-                backlog=backlog,
-                told=told,
-            )
-    except InvalidInput as error:
-        raise InvalidInput(_by_option(problem) for problem in error.problems) from None
+    with progress("replaying") as told:
+        result = replay_log(
+            trace.arrival_times,
+            trace.logged_times,
+            workers=counts,
+            cpus=cpus,
+            cpu_time=asked,
+            time_kind=trace.time_kind,
+            logged_workers=logged_workers,
+            backlog=backlog,
+            told=told,
+        )
     result = result.model_copy(update={"cautions": result.cautions + trace.notes})
     if output_format == "json":
         write(result.to_json(), output)
@@ -146,10 +156,3 @@ def _moment(text: str | None, option: str, default: float) -> float:
     except (ValueError, OverflowError):
         rule = "must be a time such as 2026-11-24T09:00 (UTC) or 2026-11-24T09:00+01:00"
         raise InvalidInput([Problem(option, rule, shown(text))]) from None
-
-
-def _by_option(problem: Problem) -> Problem:
-    from dataclasses import replace
-
-    option = {"workers": "--workers", "cpus": "--cpus", "cpu_time": "--cpu-time", "backlog": "--backlog"}
-    return replace(problem, field=option.get(problem.field, problem.field))

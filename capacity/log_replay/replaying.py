@@ -6,10 +6,9 @@ share the cores added, and what is left goes through each pool, where both come 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, get_args
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from capacity.errors import InvalidInput, Problem
 from capacity.fpm.traffic import TimeKind
 from capacity.log_replay.advising import advice_on
+from capacity.log_replay.asking import checked
 from capacity.log_replay.periods import period_length, summed_up
 from capacity.queueing import replay
 from capacity.queueing.shared_trace import (
@@ -27,17 +27,13 @@ from capacity.queueing.shared_trace import (
 )
 from capacity.results import Replay, ReplayedPool
 from capacity.tally import numbers
-from capacity.units import format_fraction, format_seconds, shown
+from capacity.units import format_fraction, format_seconds
 
-__all__ = ["LONGEST_TIME", "MOST_POOLS", "MOST_WORKERS", "replay_log"]
+__all__ = ["LONGEST_TIME", "replay_log"]
 
-MOST_WORKERS: Final = 100_000
-MOST_POOLS: Final = 50
 LONGEST_TIME: Final = 1e6
 """Seconds (eleven days); no request holds a worker for longer."""
 _LATEST = 1e12
-_MOST_PLACES = 2**31
-_LEAST_CPUS = 0.01
 _NOTHING = 1e-9  # s of CPU time that could not be felt
 _FULL = 0.85  # share of the cores in use from which a log hardly tells the service time at light load
 _ODD = 0.01  # share of requests that may contradict what was said of the logged pool
@@ -118,7 +114,7 @@ def replay_log(
     >>> result.pool(1).worst_period.longest_queue
     3
     """
-    counts, places = _checked(workers, cpus, cpu_time, time_kind, logged_workers, backlog)
+    counts, places = checked(workers, cpus, cpu_time, time_kind, logged_workers, backlog)
     log = _read(arrival_times, logged_times)
     _take_out_the_wait(log, time_kind, logged_workers)
     if cpus is None or cpu_time is None:
@@ -258,35 +254,3 @@ def _through(count: int, log: _Log, places: float, told: Callable[[int], object]
         return replay_shared(log.since_first, log.services, pace=pace, backlog=places, told=told)
     waits = replay(arrival_times=log.since_first, service_times=log.services, servers=useful, backlog=places)
     return np.asarray(waits), log.services
-
-
-def _checked(
-    workers: int | Sequence[int],
-    cpus: float | None,
-    cpu_time: float | None,
-    time_kind: TimeKind,
-    logged_workers: int | None,
-    backlog: int | None,
-) -> tuple[list[int], float]:
-    """The pools to replay in, and the waiting places as a number."""
-    problems = []
-    given = list(workers) if isinstance(workers, (Sequence, np.ndarray)) and not isinstance(workers, str) else [workers]
-    if not 1 <= len(given) <= MOST_POOLS or len(set(map(repr, given))) < len(given):
-        problems.append(Problem("workers", f"must be 1 to {MOST_POOLS} different numbers", shown(workers)))
-    counts = [("workers", one, 1, MOST_WORKERS) for one in given[:MOST_POOLS]]
-    counts += [("logged_workers", logged_workers, 1, MOST_WORKERS)] if logged_workers is not None else []
-    counts += [("backlog", backlog, 0, _MOST_PLACES)] if backlog is not None else []
-    for name, value, least, most in counts:
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not (whole and least <= value <= most):
-            problems.append(Problem(name, f"must be whole numbers from {least} to {most}", shown(value)))
-    for name, amount, unit in (("cpus", cpus, ""), ("cpu_time", cpu_time, " s")):
-        if amount is not None and not (isinstance(amount, (int, float)) and 0 <= amount < math.inf):
-            problems.append(Problem(name, f"must be a finite number from 0{unit} up", shown(amount)))
-    if cpus is not None and not problems and cpus < _LEAST_CPUS:
-        problems.append(Problem("cpus", f"must be at least {_LEAST_CPUS:g}", shown(cpus)))
-    if time_kind not in get_args(TimeKind):
-        problems.append(Problem("time_kind", f"must be one of {', '.join(get_args(TimeKind))}", shown(time_kind)))
-    if problems:
-        raise InvalidInput(problems)
-    return [int(count) for count in given], math.inf if backlog is None else float(backlog)
