@@ -110,7 +110,7 @@ def replay_log(
     >>> arrivals = [0.0, 0.1, 0.2, 0.3, 60.0]
     >>> result = replay_log(arrivals, [1.0] * 5, workers=[1, 2, 4])
     >>> [round(pool.waiting_time, 3) for pool in result.pools], result.enough_workers
-    ([1.08, 0.34, 0.0], 4)
+    ([1.08, 0.32, 0.0], 4)
     >>> result.pool(1).worst_period.longest_queue
     3
     """
@@ -197,13 +197,19 @@ def _take_out_the_wait(log: _Log, time_kind: TimeKind, workers: int | None) -> N
             return
         ends = log.since_first + log.times
         log.starts = starts_of(log.since_first, ends, workers)
+        if _early(log.starts, ends, log.times):
+            # who came at one moment, as far as stamps can tell, was served in the order of the ends
+            ends = ends[np.lexsort((ends, log.since_first // _CLOCK))]
+            log.times = np.maximum(ends - log.since_first, 0.0)
+            log.starts = starts_of(log.since_first, ends, workers)
         log.services = ends - log.starts
         log.wait, log.mean = float((log.times - log.services).mean()), float(log.services.mean())
-        early = float(((log.services == 0) & (log.times > _CLOCK)).mean())
+        early = _early(log.starts, ends, log.times)
         if early > _ODD:
             log.cautions.append(
-                f"{format_fraction(early)} of the requests ended before one of {workers} workers was free: more"
-                " workers were there, or the log has requests of other pools, so too much was taken for waiting"
+                f"{format_fraction(early)} of the requests ended before one of {workers} workers was free: more workers"
+                " were there, the log has requests of other pools, or its stamps are coarse ($msec is not); what was"
+                " waiting is known roughly at best"
             )
     elif workers is not None:
         ends = np.sort(log.since_first + log.times)
@@ -214,6 +220,11 @@ def _take_out_the_wait(log: _Log, time_kind: TimeKind, workers: int | None) -> N
                 f"{format_fraction(full)} of the requests began while no other of the {workers} workers was free; a log"
                 " of when workers took requests, such as FPM's, does not have their wait: take the web server's"
             )
+
+
+def _early(starts: FloatArray, ends: FloatArray, times: FloatArray) -> float:
+    """Share of the requests that ended before a worker would have been free."""
+    return float(((starts == ends) & (times > _CLOCK)).mean())
 
 
 def _take_out_contention(log: _Log, cpus: float, cpu_time: float) -> None:

@@ -138,6 +138,7 @@ class _Trace:
         self._since, self._until = since, until
         self._arrivals: list[FloatArray] = []
         self._times: list[FloatArray] = []
+        self._ends: list[FloatArray] = []  # as stamped, where the log does not have the starts
         self._whole = True  # stamps are of whole seconds
         self._cpu, self._cpu_known = 0.0, 0
 
@@ -159,6 +160,8 @@ class _Trace:
         self.outside += int((known & ~chosen).sum())
         self._arrivals.append(arrivals[chosen])
         self._times.append(times[chosen])
+        if requests.started is None:
+            self._ends.append(stamps[chosen])
         self._whole &= not (stamps[chosen] % 1.0).any()
         if requests.cpu_time is not None:
             cpu = requests.cpu_time[chosen]
@@ -172,7 +175,8 @@ class _Trace:
     def result(self, seed: int) -> LogTrace:
         arrivals, times = _joined(self._arrivals), _joined(self._times)
         if self._whole:
-            arrivals += np.random.default_rng(seed).random(len(arrivals))
+            within = np.random.default_rng(seed).random(len(arrivals))
+            arrivals += _in_order(_joined(self._ends), within) if self._ends else within
         if self.kind == "service_time":
             times += REQUEST_OVERHEAD
         cpu_time = self._cpu / self._cpu_known if self._cpu_known else None
@@ -191,6 +195,7 @@ class _Trace:
             notes.append(
                 f"the log has whole seconds: requests are spread over their second at random (seed {seed}), so bursts"
                 " shorter than that are not seen"
+                + ("" if self.kind == "service_time" else ", and waits cannot be told from service; write $msec")
             )
         if self._static:
             notes.append(f"{self._static} requests never reached PHP and are left out")
@@ -200,6 +205,15 @@ class _Trace:
             share = format_fraction(self.noise.lines / (self.noise.lines + self.count))
             notes.append(f"{share} of the lines are no requests, such as {self.noise.examples[0]}")
         return notes
+
+
+def _in_order(ends: FloatArray, within: FloatArray) -> FloatArray:
+    """Make the ends of each second rise in the order of the log, which is that of the ends."""
+    order = np.argsort(ends, kind="stable")
+    moved = np.empty(len(ends))
+    moved[order] = np.sort(ends + within)
+    moved -= ends
+    return moved
 
 
 def _joined(parts: list[FloatArray]) -> FloatArray:

@@ -12,7 +12,7 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Callable
-from heapq import heappop, heappush, heappushpop, heapreplace
+from heapq import heappop, heappush, heapreplace
 
 import numpy as np
 
@@ -26,19 +26,13 @@ _STEPS = 50
 def starts_of(arrivals: Array, ends: Array, servers: int) -> Array:
     """When each request got its worker, of a pool that served its requests first come first served.
 
-    The wait of a request ends with the c-th largest end of those before it, so it need not have been logged.
-    `arrivals` in order; never later than the end itself, which rounding and other disciplines would allow.
+    In whatever order they are served, the k-th start comes with the k-th arrival or with the (k - c)-th end, whichever
+    is later: none of it need have been logged. `arrivals` in order; a start after the request's own end, which
+    rounding and other orders would have, is put there.
     """
     starts = np.array(arrivals, dtype=np.float64)
-    latest = [-math.inf] * servers  # the c latest ends so far, as a heap
-    for at in range(0, len(starts), _BLOCK):
-        part = slice(at, at + _BLOCK)
-        freed = []
-        for end in ends[part].tolist():
-            freed.append(latest[0])
-            if end > latest[0]:
-                heappushpop(latest, end)
-        np.maximum(starts[part], freed, out=starts[part])
+    if servers < len(starts):
+        np.maximum(starts[servers:], np.sort(ends)[:-servers], out=starts[servers:])
     return np.minimum(starts, ends)
 
 

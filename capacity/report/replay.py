@@ -89,8 +89,8 @@ def _periods(pools: Sequence[ReplayedPool], console: Console) -> Table:
     """The periods in which most time is spent waiting in the smallest of these pools, the worst first."""
     worst = min(pools, key=lambda pool: pool.workers)
     name = _NAMES.get(worst.periods[0].seconds, "period")
-    several = len(worst.periods) > 1
-    title = f"The {name}s that hurt: wait, 95 % within (longest queue)" if several else "By the minute"
+    which = f"The {name}s that hurt" if len(worst.periods) > 1 else f"By the {name}"
+    title = f"{which}: wait, 95 % within (longest queue)"
     table = Table(box=box_for(console), title=title, title_justify="left", title_style="bold")
     table.add_column(name, no_wrap=True)
     table.add_column("requests", justify="right")
