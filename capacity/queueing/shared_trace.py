@@ -27,13 +27,13 @@ def starts_of(arrivals: Array, ends: Array, servers: int) -> Array:
     """When each request got its worker, of a pool that served its requests first come first served.
 
     In whatever order they are served, the k-th start comes with the k-th arrival or with the (k - c)-th end, whichever
-    is later: none of it need have been logged. `arrivals` in order; a start after the request's own end, which
-    rounding and other orders would have, is put there.
+    is later: none of it need have been logged. `arrivals` in order. A start lies after the request's own end where
+    stamps are rounded, or the order was another.
     """
     starts = np.array(arrivals, dtype=np.float64)
     if servers < len(starts):
         np.maximum(starts[servers:], np.sort(ends)[:-servers], out=starts[servers:])
-    return np.minimum(starts, ends)
+    return starts
 
 
 def without_contention(
