@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from capacity.errors import CapacityError, InvalidInput, MeasurementError, MissingExtra, UnreadableFile
     from capacity.grid import sweep
+    from capacity.log_replay import replay_log
     from capacity.policies.verdict import Edges
     from capacity.pool import PoolSettings
     from capacity.prediction import forecast
     from capacity.recommendation import recommend, recommend_many
-    from capacity.results import Forecast, Limit, Prediction, Recommendation, UserBand
+    from capacity.results import Forecast, Limit, Prediction, Recommendation, Replay, UserBand
     from capacity.scenario import Host, Objective, Scenario, Source, Worker, Workload
 
 _HOME: Final = {
@@ -35,6 +36,7 @@ _HOME: Final = {
     "PoolSettings": "pool",
     "Prediction": "results",
     "Recommendation": "results",
+    "Replay": "results",
     "Scenario": "scenario",
     "Source": "scenario",
     "UnreadableFile": "errors",
@@ -44,6 +46,7 @@ _HOME: Final = {
     "forecast": "prediction",
     "recommend": "recommendation",
     "recommend_many": "recommendation",
+    "replay_log": "log_replay",
     "sweep": "grid",
 }
 
@@ -60,6 +63,7 @@ __all__ = [
     "PoolSettings",
     "Prediction",
     "Recommendation",
+    "Replay",
     "Scenario",
     "Source",
     "UnreadableFile",
@@ -69,6 +73,7 @@ __all__ = [
     "forecast",
     "recommend",
     "recommend_many",
+    "replay_log",
     "sweep",
 ]
 

@@ -1,4 +1,4 @@
-"""Frozen results: what a recommendation and a forecast are made of.
+"""Frozen results: what a recommendation, a forecast, a comparison and a replay are made of.
 
 Every number is SI (bytes, seconds, requests per second, fractions). A number that is not finite is None here
 and is explained by a caution. How results look is the business of ``report/``.
@@ -22,6 +22,9 @@ __all__ = [
     "Limit",
     "Prediction",
     "Recommendation",
+    "Replay",
+    "ReplayedPeriod",
+    "ReplayedPool",
     "RuleOfThumb",
     "StepForecast",
     "StepOutcome",
@@ -262,6 +265,89 @@ class Comparison(Result):
     def __repr__(self) -> str:
         names = [deviation.quantity for deviation in self.deviations if deviation.beyond]
         return f"<Comparison: {', '.join(names) + ' beyond the band' if names else 'within the band'}>"
+
+
+class ReplayedPeriod(Result):
+    """The requests of a log that came within one hour, minute or day, in one pool."""
+
+    start: float = Field(description="since the epoch", json_schema_extra={"unit": "s"})
+    seconds: float = Field(description="length of the period", json_schema_extra={"unit": "s"})
+    requests: int = Field(description="that came in it", json_schema_extra={"unit": "1"})
+    refused: int = Field(description="of them, for want of a waiting place", json_schema_extra={"unit": "1"})
+    arrival_rate: float = Field(description="over what the log has of it", json_schema_extra={"unit": "1/s"})
+    utilization: float = Field(description="busy share of a worker", json_schema_extra={"unit": "1"})
+    wait_probability: float = Field(description="share of those let in that waited", json_schema_extra={"unit": "1"})
+    waiting_time: float = Field(description="mean of those let in", json_schema_extra={"unit": "s"})
+    waiting_time_p95: float = Field(description="95 of 100 waited less", json_schema_extra={"unit": "s"})
+    response_time: float = Field(description="mean of those let in", json_schema_extra={"unit": "s"})
+    response_time_p95: float = Field(description="95 of 100 were faster", json_schema_extra={"unit": "s"})
+    queue_length: float = Field(description="mean over time", json_schema_extra={"unit": "1"})
+    longest_queue: int = Field(description="most that waited at once", json_schema_extra={"unit": "1"})
+
+
+class ReplayedPool(Result):
+    """The requests of a log in a pool of another size."""
+
+    workers: int = Field(json_schema_extra={"unit": "1"})
+    refused: int = Field(description="requests, for want of a waiting place", json_schema_extra={"unit": "1"})
+    utilization: float = Field(description="busy share of a worker", json_schema_extra={"unit": "1"})
+    wait_probability: float = Field(description="share of those let in that waited", json_schema_extra={"unit": "1"})
+    waiting_time: float = Field(description="mean of those let in", json_schema_extra={"unit": "s"})
+    waiting_time_p95: float = Field(description="95 of 100 waited less", json_schema_extra={"unit": "s"})
+    waiting_time_p99: float = Field(description="99 of 100 waited less", json_schema_extra={"unit": "s"})
+    response_time: float = Field(description="mean of those let in", json_schema_extra={"unit": "s"})
+    response_time_p95: float = Field(description="95 of 100 were faster", json_schema_extra={"unit": "s"})
+    response_time_p99: float = Field(description="99 of 100 were faster", json_schema_extra={"unit": "s"})
+    longest_response_time: float = Field(json_schema_extra={"unit": "s"})
+    longest_queue: int = Field(description="most that waited at once", json_schema_extra={"unit": "1"})
+    worst: int = Field(description="place in periods of the one in which most time was spent waiting")
+    periods: tuple[ReplayedPeriod, ...] = Field(description="only those in which a request came")
+
+    @property
+    def worst_period(self) -> ReplayedPeriod:
+        """The period that hurt most."""
+        return self.periods[self.worst]
+
+    def __repr__(self) -> str:
+        return f"<ReplayedPool: {self.workers} workers, 95 of 100 wait {self.waiting_time_p95:.3g} s at most>"
+
+
+class Replay(Result):
+    """What would have become of the requests of a log in other pools."""
+
+    format_version: str = FORMAT_VERSION
+    requests: int = Field(json_schema_extra={"unit": "1"})
+    start: float = Field(description="first arrival, since the epoch", json_schema_extra={"unit": "s"})
+    seconds: float = Field(description="from the first arrival to the last", json_schema_extra={"unit": "s"})
+    service_time: float = Field(
+        description="mean, at light load as far as it could be told", json_schema_extra={"unit": "s"}
+    )
+    cpu_time: float | None = Field(description="of a request, mean; null: unknown", json_schema_extra={"unit": "s"})
+    cpus: float | None = Field(description="cores for PHP; null: unknown", json_schema_extra={"unit": "1"})
+    logged_time: float = Field(description="mean, as the log has it", json_schema_extra={"unit": "s"})
+    logged_wait: float = Field(
+        description="mean, of the logged time: the wait for a worker, taken out", json_schema_extra={"unit": "s"}
+    )
+    logged_contention: float = Field(
+        description="mean, of the logged time: what shared cores added, taken out", json_schema_extra={"unit": "s"}
+    )
+    backlog: int | None = Field(description="waiting places; null: without a limit", json_schema_extra={"unit": "1"})
+    pools: tuple[ReplayedPool, ...]
+    enough_workers: int | None = Field(
+        description="least replayed number in whose worst period hardly anybody waits; null: none",
+        json_schema_extra={"unit": "1"},
+    )
+    more_workers_help: bool | None = Field(description="whether more than were replayed would; null: unknown")
+    advice: tuple[str, ...]
+    cautions: tuple[str, ...]
+
+    def pool(self, workers: int) -> ReplayedPool:
+        """Give the pool with this number of workers; a KeyError where it was not replayed."""
+        return {pool.workers: pool for pool in self.pools}[workers]
+
+    def __repr__(self) -> str:
+        waits = ", ".join(f"{pool.workers}: {pool.waiting_time_p95:.3g} s" for pool in self.pools)
+        return f"<Replay of {self.requests} requests, workers and the wait of 95 of 100: {waits}>"
 
 
 def describe_bands(bands: tuple[UserBand, ...]) -> str:

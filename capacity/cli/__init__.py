@@ -1,4 +1,4 @@
-"""The command line: ``capacity recommend``, ``forecast``, ``measure``, ``plan``, ``sweep``, ``schema``.
+"""The command line: ``recommend``, ``forecast``, ``measure``, ``plan``, ``replay``, ``sweep``, ``schema``.
 
 Data goes to stdout, words to stderr. Exit codes: 0 done, 1 could not finish, 2 usage or invalid or unreadable
 input, 3 infeasible, 4 stale plan, 5 reality is beyond the prediction's band, 130 interrupted. No traceback ever
@@ -21,6 +21,7 @@ from capacity.cli.measure import measure as measure_command
 from capacity.cli.output import tell
 from capacity.cli.plan import plan as plan_command
 from capacity.cli.recommend import recommend as recommend_command
+from capacity.cli.replay import replay as replay_command
 from capacity.cli.schema import schema as schema_command
 from capacity.cli.sweep import sweep as sweep_command
 from capacity.errors import CapacityError, InvalidInput, UnreadableFile
@@ -39,7 +40,15 @@ def capacity() -> None:
     """
 
 
-for command in (recommend_command, forecast_command, measure_command, plan_command, sweep_command, schema_command):
+for command in (
+    recommend_command,
+    forecast_command,
+    measure_command,
+    plan_command,
+    replay_command,
+    sweep_command,
+    schema_command,
+):
     capacity.add_command(command)
 
 

@@ -86,7 +86,7 @@ def measure(
         raise InvalidInput([Problem("--access-log", "is given twice with one file: its requests would count double")])
     check_writable(output)
     pool, notes = (None, []) if logs_only else _choose(pool_name, pool_file, offline=offline)
-    line_format = _line_format(log_format)
+    line_format = read_line_format(log_format)
     series = _series(prometheus, csv_file, pool_name)
     with Stages(notes) as stages:
         evidence = gather(pool, seconds, logs, error_log, line_format, series, stages)
@@ -149,7 +149,8 @@ _MOST_LISTED = 10
 _NOT_RUNNING = "no php-fpm runs here"
 
 
-def _line_format(text: str | None) -> LineFormat | None:
+def read_line_format(text: str | None) -> LineFormat | None:
+    """Read what --log-format says, in any of the three dialects."""
     if text is None:
         return None
     from capacity.fpm.access_format import access_format

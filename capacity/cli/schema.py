@@ -6,7 +6,7 @@ import click
 
 from capacity.cli.output import output_option, write
 
-WHAT = ("scenario", "recommendation", "forecast", "comparison", "plan")
+WHAT = ("scenario", "recommendation", "forecast", "comparison", "replay", "plan")
 
 
 @click.command()
@@ -19,7 +19,7 @@ def schema(what: str, output: str | None) -> int:
     """
     import json
 
-    from capacity.results import Comparison, Forecast, Recommendation, Result
+    from capacity.results import Comparison, Forecast, Recommendation, Replay, Result
     from capacity.scenario import Scenario
 
     document: dict[str, object] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
@@ -36,6 +36,7 @@ def schema(what: str, output: str | None) -> int:
             "recommendation": Recommendation,
             "forecast": Forecast,
             "comparison": Comparison,
+            "replay": Replay,
         }
         document |= results[what].model_json_schema(mode="serialization")
     write(json.dumps(document, indent=2, ensure_ascii=False), output)

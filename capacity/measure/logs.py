@@ -18,7 +18,7 @@ from capacity.fpm.recognition import recognise
 from capacity.fpm.traffic import Traffic, TrafficTally
 from capacity.units import shown
 
-__all__ = ["LogReading", "chunks_of", "look_at"]
+__all__ = ["LogReading", "chunks_of", "look_at", "pieces_of", "recognised"]
 
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -69,18 +69,8 @@ class LogReading:
         InvalidInput
             If its format cannot be told.
         """
-        total = sum(_size(path) for path in self._paths)
-        done = 0
-
-        def chunks(path: str) -> Iterator[bytes]:
-            nonlocal done
-            for chunk, at in chunks_of(path):
-                told(done + at, total)
-                yield chunk
-            done += _size(path)
-
-        for path in self._paths:
-            self._read_one(chunks(path))
+        for chunks in pieces_of(self._paths, told):
+            self._read_one(chunks)
 
     def result(self) -> tuple[Traffic | None, Traffic | None]:
         """Give what was read: all of it, and the window's part.
@@ -93,23 +83,50 @@ class LogReading:
         return tuple(None if tally is None else tally.result() for tally in (self._history, self._window))  # type: ignore[return-value]
 
     def _read_one(self, chunks: Iterator[bytes]) -> None:
-        first = b""
         if self._history is None:
-            # a rotated log may begin with megabytes of zeros where the writer went on at its old offset
-            for first in chunks:
-                if lines := sample_lines(first):
-                    break
-            else:
+            found = recognised(chunks, line_format=self._format, candidates=self._candidates)
+            if found is None:
                 return
-            known = self._format
-            line_format = known.fitted(lines) if known is not None else recognise(lines, candidates=self._candidates)
+            line_format, chunks = found
             self._history, self._window = TrafficTally(line_format), TrafficTally(line_format)
         history, window = self._history, self._window
         assert window is not None
-        for requests in history.read(_before(first, chunks)):
+        for requests in history.read(chunks):
             history.add(requests)
             if self.since < math.inf:
                 window.add(requests, since=self.since)
+
+
+def recognised(
+    chunks: Iterator[bytes], *, line_format: LineFormat | None = None, candidates: Sequence[LineFormat] = ()
+) -> tuple[LineFormat, Iterator[bytes]] | None:
+    """Tell the format of a log by its first lines.
+
+    Parameters
+    ----------
+    chunks : iterator of bytes
+        The log, unpacked.
+    line_format : LineFormat, optional
+        What is known of it; words before each line are still looked for.
+    candidates : sequence of LineFormat
+        What is tried first.
+
+    Returns
+    -------
+    tuple of (LineFormat, iterator of bytes) or None
+        The format and the log from its first line on; None where there is no line.
+
+    Raises
+    ------
+    InvalidInput
+        If the format cannot be told.
+    """
+    # a rotated log may begin with megabytes of zeros where the writer went on at its old offset
+    for first in chunks:
+        if lines := sample_lines(first):
+            known = line_format.fitted(lines) if line_format is not None else recognise(lines, candidates=candidates)
+            return known, _before(first, chunks)
+    return None
 
 
 def look_at(path: str) -> None:
@@ -124,6 +141,35 @@ def look_at(path: str) -> None:
     UnreadableFile
     """
     next(chunks_of(path), None)
+
+
+def pieces_of(paths: Sequence[str], told: Callable[[int, int], object]) -> Iterator[Iterator[bytes]]:
+    """Read logs one after the other, and tell how far it is.
+
+    Parameters
+    ----------
+    paths : sequence of str
+    told : callable
+        Called with the bytes read so far and those of all files.
+
+    Yields
+    ------
+    iterator of bytes
+        Of one log, to be read to its end before the next.
+
+    Raises
+    ------
+    UnreadableFile
+    """
+    sizes = [_size(path) for path in paths]
+    for place, path in enumerate(paths):
+        yield _told_of(path, sum(sizes[:place]), sum(sizes), told)
+
+
+def _told_of(path: str, before: int, total: int, told: Callable[[int, int], object]) -> Iterator[bytes]:
+    for chunk, at in chunks_of(path):
+        told(before + at, total)
+        yield chunk
 
 
 def chunks_of(path: str) -> Iterator[tuple[bytes, int]]:

@@ -27,7 +27,9 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "core", "misc"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|raise NotImplementedError|@[A-Z]+@")
 
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-every_schema = pytest.mark.parametrize("what", ["scenario", "recommendation", "forecast", "comparison", "plan"])
+every_schema = pytest.mark.parametrize(
+    "what", ["scenario", "recommendation", "forecast", "comparison", "replay", "plan"]
+)
 
 
 def lines(path: Path) -> int:

@@ -24,6 +24,7 @@ CAPACITY = [
     "PoolSettings",
     "Prediction",
     "Recommendation",
+    "Replay",
     "Scenario",
     "Source",
     "UnreadableFile",
@@ -33,6 +34,7 @@ CAPACITY = [
     "forecast",
     "recommend",
     "recommend_many",
+    "replay_log",
     "sweep",
 ]
 

@@ -20,6 +20,10 @@ from pathlib import Path
 
 import pytest
 
+from capacity import replay_log
+from capacity.fpm.web_format import nginx_format
+from capacity.measure.log_trace import read_trace
+
 from .conftest import Fpm, missing, pool_text
 
 pytestmark = pytest.mark.live
@@ -28,6 +32,7 @@ Start = Callable[..., Fpm]
 WAIT, REQUESTS_A_SECOND = 0.05, 40
 FORMAT = '%{REMOTE_ADDR}e %t "%m %{REQUEST_URI}e" %s %{micro}d %M %C%%'
 LOG_FORMAT = '$remote_addr [$time_local] "$request" $status $request_time "$upstream_response_time"'
+TIMED_FORMAT = '$remote_addr $msec "$request" $status $request_time $upstream_response_time'
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="nginx has to reach the socket of www-data's workers")
 
 
@@ -63,7 +68,9 @@ def start_nginx() -> Iterator[Callable[[Fpm], Nginx]]:
             events {{ worker_connections 512; }}
             http {{
                 log_format timed '{LOG_FORMAT}';
+                log_format precise '{TIMED_FORMAT}';
                 access_log {directory}/nginx.access.log timed;
+                access_log {directory}/nginx.timed.log precise;
                 client_body_temp_path {directory}/body; fastcgi_temp_path {directory}/fastcgi;
                 proxy_temp_path {directory}/proxy; uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
                 set_real_ip_from unix:; real_ip_header X-Real-IP;
@@ -98,11 +105,11 @@ def start_nginx() -> Iterator[Callable[[Fpm], Nginx]]:
         nginx.process.wait(timeout=30)
 
 
-def pool(directory: Path) -> str:
+def pool(directory: Path, workers: int = 8) -> str:
     return pool_text(
         directory,
         pm="static",
-        pm__max_children=8,
+        pm__max_children=workers,
         access__log=f"{directory}/fpm.access.log",
         access__format=f"'{FORMAT}'",
         pm__status_path="/status",
@@ -174,3 +181,27 @@ def test_nginx_and_fpm_tell_the_same_story(start_fpm: Start, start_nginx: Callab
         len(sent) / ((last - first).total_seconds() + 1), rel=0.02
     )
     assert "upper bound" in behind["sources"]["workload.service_time"]["source"]
+
+
+@needs_root
+def test_what_was_waited_for_a_worker_is_found_in_nginx_log(
+    start_fpm: Start, start_nginx: Callable[[Fpm], Nginx]
+) -> None:
+    fpm = start_fpm(lambda directory: pool(directory, 2), 2)
+    fpm.script("index.php", f"usleep({int(WAIT * 1e6)}); echo 'done';")
+    nginx = start_nginx(fpm)
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(6):  # eight at once, two at a time: 1, 2, 3 and 4 times as long
+            assert all(answer.startswith(b"HTTP/1.1 200") for answer in threads.map(nginx.get, ["/index.php"] * 8))
+            time.sleep(0.1)
+    trace = read_trace([str(fpm.directory / "nginx.timed.log")], line_format=nginx_format(TIMED_FORMAT))
+    result = replay_log(
+        trace.arrival_times, trace.logged_times, workers=[2, 8], time_kind=trace.time_kind, logged_workers=2
+    )
+    assert result.requests == 48
+    assert result.logged_time >= 2.4 * WAIT  # 2.5 but for what the moments of arrival differ by
+    # without the waits it is the script's time, and what a busy machine adds to it
+    assert WAIT <= result.service_time <= 1.25 * result.logged_time / 2.5
+    assert result.pool(8).response_time == pytest.approx(result.service_time, rel=0.05)
+    # who of eight at once was served first the stamps tell roughly, on a busy machine
+    assert result.pool(2).response_time == pytest.approx(result.logged_time, rel=0.1)
