@@ -97,7 +97,7 @@ def erlang(answers: dict[str, Answers], scale: float) -> Iterator[str]:
         7,
     )
     theirs = {name: given["erlang_c"] for name, given in answers.items() if "erlang_c" in given}
-    yield f"### Erlang C, {_spaced(size)} scattered scenarios\n"
+    yield f"## Erlang C, {_spaced(size)} scattered scenarios\n"
     yield "Servers 1 to 1000, utilization 0.1 to 0.99, every scenario another.\n"
     yield from _beside(ours, size, theirs, rows, values, lambda x, y: abs(x - y) <= 1e-9 * y + 1e-290)
 
@@ -107,7 +107,7 @@ def inverses(answers: dict[str, Answers], scale: float) -> Iterator[str]:
     size, sample = round(1e5 * scale), round(400 * scale)
     cases = targets(size)
     times = best({name: lambda n=name: getattr(q, n)(**cases[n]) for name in cases}, 5)
-    yield f"### Inverses, {_spaced(size)} scattered scenarios\n"
+    yield f"## Inverses, {_spaced(size)} scattered scenarios\n"
     yield "The least servers, or the largest arrival rate or population, that meet a target; 1 to 500 of them.\n"
     rows = []
     for name, taken in times.items():
@@ -132,7 +132,7 @@ def inverses(answers: dict[str, Answers], scale: float) -> Iterator[str]:
 def finite(scale: float) -> Iterator[str]:
     """The five quantities of M/M/c//N by region."""
     size = round(3e5 * scale)
-    yield f"### Finite source, {_spaced(size)} scattered scenarios a row\n"
+    yield f"## Finite source, {_spaced(size)} scattered scenarios a row\n"
     yield "Nanoseconds a scenario, up to 3000 users where it does not say fewer; S is the service time."
     yield "The textbook form gives throughput and mean wait in one, and no number where a probability underflows or"
     yield "nobody can wait.\n"
@@ -175,7 +175,7 @@ def cores(scale: float) -> Iterator[str]:
         },
         3,
     )
-    yield "### Workers that share cores\n"
+    yield "## Workers that share cores\n"
     yield "Throughput of 1 to 500 workers on 1 to 128 cores, CPU shares of any size.\n"
     rows = [
         (f"each of 1 to {most} workers of {_spaced(pools)} pools, a cell", "ours", "textbook", "write", pools * most),
@@ -190,7 +190,7 @@ def cores(scale: float) -> Iterator[str]:
 def replays(answers: dict[str, Answers], scale: float) -> Iterator[str]:
     """A trace through 40 servers."""
     size = round(50_000 * scale)
-    yield f"### A trace of {_spaced(size)} requests through 40 servers\n"
+    yield f"## A trace of {_spaced(size)} requests through 40 servers\n"
     rows = []
     for utilization in (0.95, 0.5):
         case = *trace(40, utilization, size), 40
@@ -232,7 +232,7 @@ def decisions(scale: float) -> Iterator[str]:
         3,
     )
     alone = best({"alone": lambda: recommend(scenario)}, 500)["alone"]
-    yield f"### The whole decision, {_spaced(size)} hosts\n"
+    yield f"## The whole decision, {_spaced(size)} hosts\n"
     yield _table(
         ("", "time"),
         [
@@ -254,7 +254,7 @@ def sweeps(scale: float) -> Iterator[str]:
     command = [sys.executable, "-m", "benchmarks.sweep", "--cells", str(many)]
     done = subprocess.run(command, cwd=PAGE.parents[2], check=True, stdout=subprocess.PIPE, text=True)
     kept = json.loads(done.stdout)
-    yield f"### A sweep of {_spaced(cells)} cells\n"
+    yield f"## A sweep of {_spaced(cells)} cells\n"
     yield _table(
         ("", "a cell"),
         [
@@ -274,7 +274,7 @@ def sweeps(scale: float) -> Iterator[str]:
 def starts(repetitions: int) -> Iterator[str]:
     """From nothing to the answer."""
     found = best_starts(repetitions)
-    yield "### Start-up\n"
+    yield "## Start-up\n"
     yield "The base is importing numpy, scipy.special and pydantic; one BLAS thread.\n"
     yield _table(
         ("", "processor time", "elapsed", "times the base"),

@@ -1,9 +1,10 @@
 """M/G/c: c servers, a Poisson stream, service times of any spread, and a queue that everybody may join.
 
 No formula is exact for more than one server. These are approximations with their errors measured by long simulation,
-and NaN where nothing has been measured. The law of the service times matters beside its spread: at scv 3 a gamma law
-makes up to a quarter more wait than a lognormal one. The default is lognormal, of times that are seldom next to
-nothing and now and then very long; most of a gamma law of so large a spread lies next to nothing.
+and NaN where nothing has been measured. The law of the service times matters beside its spread: a gamma law makes more
+wait than a lognormal one, with 20 servers and an scv of 4 by 8 % at utilization 0.95 and by 31 % at 0.8. The default is
+lognormal, of times that are seldom next to nothing and now and then very long; most of a gamma law of so large a spread
+lies next to nothing.
 """
 
 from __future__ import annotations
