@@ -64,7 +64,7 @@ class Fpm:
 
         parameters = {
             "SCRIPT_FILENAME": str(script),
-            "SCRIPT_NAME": str(script),
+            "SCRIPT_NAME": f"/{script.name}",
             "REQUEST_METHOD": "GET",
             "QUERY_STRING": "",
         }

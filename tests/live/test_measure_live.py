@@ -33,7 +33,7 @@ pytestmark = [
 
 MIB = 1 << 20
 Start = Callable[..., Fpm]
-FORMAT = '%R %t "%m %f" %s %{micro}d %M %C%%'
+FORMAT = '%R %t "%m %r" %s %{micro}d %M %C%%'
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may read the mappings of FPM's workers")
 
 SLEEP, HELD_MEMORY, BURN = 0.06, 16 * MIB, 0.02
@@ -165,7 +165,7 @@ def test_what_it_reports_is_what_was_caused_and_recommend_takes_it(start_fpm: St
         f"{table}.{name}" for table, values in tomllib.loads(out).items() if table != "sources" for name in values
     }
     assert fields == set(sources), "every value has its source"
-    for name in ("wait.php", "hold.php", "burn.php"):
+    for name in ("/wait.php", "/hold.php", "/burn.php"):
         assert name in err
     done = subprocess.run(
         [sys.executable, "-m", "capacity", "recommend", "-"], input=out, capture_output=True, text=True, timeout=60
