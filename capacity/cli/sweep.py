@@ -148,7 +148,7 @@ def _tell_pool(moved: set[str], quantities: Sequence[str], scenario: Scenario) -
     from capacity.grid.axes import WORKERS
     from capacity.grid.quantities import BANDS, PREDICTED
 
-    of_pool = [name for name in quantities if name in PREDICTED or name in BANDS]
+    of_pool = [name for name in quantities if name in BANDS or (name in PREDICTED and name != "arrival_rate")]
     if WORKERS in moved or not of_pool:
         return
     which = "the recommended one of each row"
