@@ -1,7 +1,8 @@
-"""How the tests are shared out where they run in parallel (``pytest -n 2``)."""
+"""How the tests are shared out where they run in parallel (``pytest -n 2``), and what they must not inherit."""
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,13 @@ LIVE = "tests/live/"
 def share(test: str) -> str:
     """What runs one after another in one process: the tests of a file, and all that look at the machine's processes."""
     return LIVE if test.startswith(LIVE) else test.partition("::")[0]
+
+
+def pytest_configure() -> None:
+    """Let what the tests start heed signals that they were told to ignore themselves (``nohup``, a shell's ``&``)."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)  # unlike SIG_IGN, nobody inherits a function
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
