@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from capacity.cli.options import given_fields, scenario_options
+from capacity.cli.options import given_fields, model_option, scenario_options, whole_numbers
 from capacity.cli.output import format_option, output_option, render_table, tell, write
 
 _MOST_USERS = 10**9
@@ -23,12 +23,7 @@ _MOST_WORKERS = 2**22  # capacity.pool.MOST_PROCESSES, which --help must not loa
     help="Workers of the pool; by default today's max_children.",
 )
 @click.option("--at", default=None, metavar="N,N,...", help="Numbers of users, such as 50,80,100,150,200.")
-@click.option(
-    "--model",
-    type=click.Choice(["open", "finite"]),
-    default="open",
-    help="open: requests keep coming whatever happens; finite: who waits sends nothing.",
-)
+@model_option
 @click.option("--step", default=None, metavar="N:N", help="A sudden step in users, such as 50:150, tick by tick.")
 @format_option("table", "json")
 @output_option
@@ -60,7 +55,7 @@ def forecast(
     from capacity.prediction import USERS
     from capacity.prediction import forecast as forecast_pool
 
-    users = USERS if at is None else _numbers(at)
+    users = USERS if at is None else whole_numbers(at, "--at", most=_MOST_USERS, shown_most="10^9", example="50,80,100")
     rush = None if step is None else _step(step)
     intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
     tell_assumptions(intake)
@@ -74,14 +69,6 @@ def forecast(
 
         render_table(lambda console: forecast_text(result, console), output)
     return 0
-
-
-def _numbers(text: str) -> list[int]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch("[0-9]{1,10}", part) and 1 <= int(part) <= _MOST_USERS for part in parts):
-        message = f"must be whole numbers from 1 to 10^9, such as 50,80,100; got {text[:60]!r}"
-        raise click.BadParameter(message, param_hint="--at")
-    return [int(part) for part in parts]
 
 
 def _step(text: str) -> tuple[int, int]:

@@ -82,8 +82,7 @@ def measure(
     offline = bool(logs or prometheus or csv_file)
     if logs_only and not offline:
         raise InvalidInput([Problem("--logs-only", "goes with --access-log, --prometheus or --csv")])
-    if len(set(logs)) < len(logs):
-        raise InvalidInput([Problem("--access-log", "is given twice with one file: its requests would count double")])
+    refuse_twice(logs)
     check_writable(output)
     pool, notes = (None, []) if logs_only else _choose(pool_name, pool_file, offline=offline)
     line_format = read_line_format(log_format)
@@ -147,6 +146,12 @@ def _listed(pools: Sequence[RunningPool]) -> str:
 
 _MOST_LISTED = 10
 _NOT_RUNNING = "no php-fpm runs here"
+
+
+def refuse_twice(logs: Sequence[str]) -> None:
+    """Refuse a log that is given twice."""
+    if len(set(logs)) < len(logs):
+        raise InvalidInput([Problem("--access-log", "is given twice with one file: its requests would count double")])
 
 
 def read_line_format(text: str | None) -> LineFormat | None:

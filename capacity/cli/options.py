@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -62,6 +63,23 @@ def scenario_options(command: Command) -> Command:
     return click.argument("scenario", required=False, default=None, metavar="[SCENARIO.toml | -]")(
         file(pool(measure(command)))
     )
+
+
+model_option = click.option(
+    "--model",
+    type=click.Choice(["open", "finite"]),
+    default="open",
+    help="open: requests keep coming whatever happens; finite: who waits sends nothing.",
+)
+
+
+def whole_numbers(text: str, option: str, *, most: int, shown_most: str, example: str) -> list[int]:
+    """Whole numbers from 1 on that an option lists with commas."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(f"[0-9]{{1,{len(str(most))}}}", part) and 1 <= int(part) <= most for part in parts):
+        message = f"must be whole numbers from 1 to {shown_most}, such as {example}; got {text[:60]!r}"
+        raise click.BadParameter(message, param_hint=option)
+    return [int(part) for part in parts]
 
 
 def given_fields(values: dict[str, Any]) -> dict[str, Any]:

@@ -117,6 +117,6 @@ def progress(what: str) -> Iterator[Callable[[float, float], None]]:
     from rich.markup import escape
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(escape(shown(what, longest=80).strip("'")), total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(escape(shown(what, longest=80).strip("'")), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from capacity.cli.measure import read_line_format
+from capacity.cli.measure import read_line_format, refuse_twice
+from capacity.cli.options import whole_numbers
 from capacity.cli.output import check_writable, format_option, output_option, progress, render_table, write
 from capacity.errors import InvalidInput, Problem
 from capacity.units import shown
@@ -85,12 +85,12 @@ def replay(
     from capacity.measure.logs import look_at
     from capacity.units import parse_seconds
 
-    counts = _numbers(workers)
+    most = _MOST_WORKERS
+    counts = whole_numbers(workers, "--workers", most=most, shown_most=str(most), example="20,40,60")
     begin, end = _moment(since, "--from", -math.inf), _moment(until, "--to", math.inf)
     if begin >= end:
         raise InvalidInput([Problem("--to", "must be later than --from", shown(until))])
-    if len(set(logs)) < len(logs):
-        raise InvalidInput([Problem("--access-log", "is given twice with one file: its requests would count double")])
+    refuse_twice(logs)
     asked = None if cpu_time is None else parse_seconds(cpu_time, name="--cpu-time")
     try:  # before a log is read for minutes
         checked(counts, cpus, asked, "service_time", logged_workers, backlog)
@@ -136,14 +136,6 @@ def _scenario(path: str) -> Scenario:
     from capacity.cli.intake import take_in
 
     return take_in(path, {}, pool_file=None, pool_name=None, measure=False).scenario
-
-
-def _numbers(text: str) -> list[int]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch("[0-9]{1,6}", part) and 1 <= int(part) <= _MOST_WORKERS for part in parts):
-        message = f"must be whole numbers from 1 to {_MOST_WORKERS}, such as 20,40,60; got {text[:60]!r}"
-        raise click.BadParameter(message, param_hint="--workers")
-    return [int(part) for part in parts]
 
 
 def _moment(text: str | None, option: str, default: float) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from capacity.cli.options import given_fields, scenario_options
+from capacity.cli.options import given_fields, model_option, scenario_options
 from capacity.cli.output import check_writable, output_option, progress, standard_output, tell
 from capacity.errors import InvalidInput, MissingExtra, Problem
 from capacity.units import shown
@@ -44,12 +44,7 @@ _ROWS: Final = 2**18  # rows of a table that are made at once
     metavar="NAME",
     help="What to compute, such as utilization or verdict; by default response_time_p95. May be repeated.",
 )
-@click.option(
-    "--model",
-    type=click.Choice(["open", "finite"]),
-    default="open",
-    help="open: requests keep coming whatever happens; finite: who waits sends nothing.",
-)
+@model_option
 @click.option("--quantiles", default=None, metavar="P,P,...", help="Give these quantiles over axes, not the cells.")
 @click.option("--over", multiple=True, metavar="NAME", help="Axis that quantiles are taken over; by default all.")
 @click.option(

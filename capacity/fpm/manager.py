@@ -8,6 +8,7 @@ kernel wakes those that wait in accept(); requests wait in the kernel's queue, f
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -205,12 +206,20 @@ def _check(
         least["process_max"] = process_max, 1
     if workers is not None:
         least["workers"] = workers, 0
+    problems = out_of_bounds(least, {"tick": tick})
+    if problems:
+        raise InvalidInput(problems)
+
+
+def out_of_bounds(least: Mapping[str, tuple[float, float]], times: Mapping[str, float]) -> list[Problem]:
+    """Numbers that are not finite or below their bound, and times that are not above 0 s."""
     problems = [
         Problem(name, f"must be a finite number of at least {bound:g}", shown(value))
         for name, (value, bound) in least.items()
         if not (math.isfinite(value) and value >= bound)
     ]
-    if not (math.isfinite(tick) and tick > 0):
-        problems.append(Problem("tick", "must be a time greater than 0 s", shown(tick)))
-    if problems:
-        raise InvalidInput(problems)
+    return problems + [
+        Problem(name, "must be a time greater than 0 s", shown(time))
+        for name, time in times.items()
+        if not (math.isfinite(time) and time > 0)
+    ]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from capacity.errors import InvalidInput, Problem
 from capacity.fpm.maintenance import TICK
-from capacity.fpm.manager import SOMAXCONN, simulate_pool
+from capacity.fpm.manager import SOMAXCONN, out_of_bounds, simulate_pool
 from capacity.pool import PoolSettings
 from capacity.queueing import replay
 from capacity.units import shown
@@ -191,14 +191,7 @@ def _check(
     pool: PoolSettings, rate_before: float, rate_after: float, service_time: float, scv: float, window: float
 ) -> None:
     least = {"rate_before": (rate_before, 0.0), "rate_after": (rate_after, 0.0), "service_scv": (scv, 0.0)}
-    problems = [
-        Problem(name, "must be a finite number of at least 0", shown(value))
-        for name, (value, bound) in least.items()
-        if not (math.isfinite(value) and value >= bound)
-    ]
-    for name, time in (("service_time", service_time), ("window", window)):
-        if not (math.isfinite(time) and time > 0):
-            problems.append(Problem(name, "must be a time greater than 0 s", shown(time)))
+    problems = out_of_bounds(least, {"service_time": service_time, "window": window})
     if pool.max_children > MOST_WORKERS:
         rule = f"must be at most {MOST_WORKERS} for a simulation"
         problems.append(Problem("max_children", rule, shown(pool.max_children)))

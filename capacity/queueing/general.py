@@ -9,10 +9,12 @@ lies next to nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from numpy.typing import ArrayLike
 
 from capacity.queueing import _general
-from capacity.queueing._evaluate import FloatOrArray, evaluate
+from capacity.queueing._evaluate import Array, FloatOrArray, evaluate
 
 __all__ = [
     "mgc_response_time_quantile",
@@ -75,9 +77,8 @@ def mgc_wait_probability(
     >>> mgc_wait_probability(**pool, service_scv=[0, 1, 4]).round(2)
     array([0.23, 0.26, 0.27])
     """
-    law = _law(service_law)
     return evaluate(
-        lambda c, rate, mean, scv: _general.wait_probability(c, rate, mean, scv, law),
+        _of_law(_general.wait_probability, service_law),
         servers=servers,
         arrival_rate=arrival_rate,
         service_time=service_time,
@@ -147,9 +148,8 @@ def mgc_waiting_time(
     >>> mgc_waiting_time(**pool, service_scv=[0, 1, 4]).round(3)
     array([0.009, 0.015, 0.028])
     """
-    law = _law(service_law)
     return evaluate(
-        lambda c, rate, mean, scv: _general.waiting_time(c, rate, mean, scv, law),
+        _of_law(_general.waiting_time, service_law),
         servers=servers,
         arrival_rate=arrival_rate,
         service_time=service_time,
@@ -213,9 +213,8 @@ def mgc_waiting_time_quantile(
     >>> mgc_waiting_time_quantile(0.95, **pool, service_scv=[0, 1, 4]).round(2)
     array([0.15, 0.29, 0.66])
     """
-    law = _law(service_law)
     return evaluate(
-        lambda p, c, rate, mean, scv: _general.waiting_quantile(p, c, rate, mean, scv, law),
+        _of_law(_general.waiting_quantile, service_law),
         p=p,
         servers=servers,
         arrival_rate=arrival_rate,
@@ -280,9 +279,8 @@ def mgc_response_time_quantile(
     >>> mgc_response_time_quantile(0.95, **pool, service_scv=[0, 1, 4]).round(2)
     array([0.4 , 0.81, 1.25])
     """
-    law = _law(service_law)
     return evaluate(
-        lambda p, c, rate, mean, scv: _general.response_quantile(p, c, rate, mean, scv, law),
+        _of_law(_general.response_quantile, service_law),
         _general.BLOCK,
         p=p,
         servers=servers,
@@ -292,8 +290,9 @@ def mgc_response_time_quantile(
     )
 
 
-def _law(name: str) -> str:
-    if name not in _general.LAWS:
-        message = f"service_law must be one of {', '.join(map(repr, _general.LAWS))}; got {name!r:.40}"
+def _of_law(kernel: Callable[..., Array], law: str) -> Callable[..., Array]:
+    """The kernel with its law of service times."""
+    if law not in _general.LAWS:
+        message = f"service_law must be one of {', '.join(map(repr, _general.LAWS))}; got {law!r:.40}"
         raise ValueError(message)
-    return name
+    return lambda *columns: kernel(*columns, law)
