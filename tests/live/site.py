@@ -99,7 +99,8 @@ INDEX = r"""<?php
 require dirname(__DIR__) . '/environment.php';
 $app = dirname(__DIR__);
 $cached = "$app/bootstrap/cache/config.php";
-$config = is_file($cached) ? include $cached : environment("$app/.env");
+// not is_file() first: it may be gone by the time it is read
+$config = (@include $cached) ?: environment("$app/.env");
 if (!$config) { http_response_code(500); exit; }
 $driver = $config['SESSION_DRIVER'];
 $redis = $driver === 'redis';
