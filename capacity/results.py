@@ -97,6 +97,43 @@ class Prediction(Result):
         json_schema_extra={"unit": "1"},
     )
     objective_met: bool | None = Field(description="the response-time objective; null: none is set")
+    refused: float | None = Field(
+        default=None,
+        description="share that finds the accept queue full and gets a 502 at once, in the long run; null: finite model",
+        json_schema_extra={"unit": "1"},
+    )
+    killed: float | None = Field(
+        default=None,
+        description="share that gets a 502 because FPM ends it at request_terminate_timeout; null: finite model",
+        json_schema_extra={"unit": "1"},
+    )
+    timed_out: float | None = Field(
+        default=None,
+        description="share that gets a 504 from the web server and is executed all the same; null: finite model",
+        json_schema_extra={"unit": "1"},
+    )
+    wasted: float | None = Field(
+        default=None,
+        description="share of the workers' busy time after the web server has given up; null: finite model",
+        json_schema_extra={"unit": "1"},
+    )
+    queue_fills_after: float | None = Field(
+        default=None,
+        description="about when an overloaded pool's accept queue is full; null: it is not overloaded",
+        json_schema_extra={"unit": "s"},
+    )
+    admitted_waiting_time: float | None = Field(
+        default=None,
+        description="mean of those let in to an overloaded pool, in the long run; null: it is not overloaded",
+        json_schema_extra={"unit": "s"},
+    )
+
+    @property
+    def answered(self) -> float | None:
+        """Share that is answered in time [-]; None in the finite model."""
+        if self.refused is None or self.killed is None or self.timed_out is None:
+            return None
+        return max(0.0, 1.0 - self.refused - self.killed - self.timed_out)
 
 
 class UserBand(Result):

@@ -12,6 +12,23 @@ from capacity.units import format_seconds
 SOMAXCONN = 4096
 
 
+def waiting_room(table: Table) -> Column:
+    """Requests the kernel lets wait on a unix socket: min(listen.backlog, somaxconn) + 1; -1, or nothing, is all."""
+    asked, most = table["pool.listen_backlog"], table["host.somaxconn"]
+    return np.where(asked >= 0, np.minimum(asked, most), most) + 1.0
+
+
+def room_of(asked: int | None, most: int) -> int:
+    """``waiting_room`` of one pool.
+
+    Examples
+    --------
+    >>> room_of(8, 4096), room_of(-1, 4096), room_of(None, 128), room_of(511, 128)
+    (9, 4097, 129, 129)
+    """
+    return (most if asked is None or asked < 0 else min(asked, most)) + 1
+
+
 def waiting_places(table: Table, full_rate: Column) -> Column:
     """listen.backlog: T c/S, what the busy pool completes within the web server's patience T.
 
@@ -19,16 +36,22 @@ def waiting_places(table: Table, full_rate: Column) -> Column:
     executed: a longer queue only makes work that nobody waits for.
     """
     useful = np.floor(table["policy.web_server_timeout"] * full_rate)
-    return np.clip(useful, 1.0, SOMAXCONN)
+    return np.clip(useful, 1.0, table.get("host.somaxconn", SOMAXCONN))
 
 
-def explain(places: int, full_rate: float, patience: float) -> Choice:
-    """Choice of listen.backlog with its reason."""
+def explain(
+    places: int, full_rate: float, patience: float, *, today: int | None = None, somaxconn: int = SOMAXCONN
+) -> Choice:
+    """Choice of listen.backlog with its reason; ``today`` are the requests that the queue of today lets wait."""
     useful = int(patience * full_rate)
     text = (
         f"{format_seconds(patience)} of patience at the web server times {full_rate:.4g} completions/s when all are "
         f"busy are {useful} requests; whoever waits longer gets a 504 and is still executed"
     )
-    if useful > SOMAXCONN:
-        text += f"; the kernel admits {SOMAXCONN} at most unless net.core.somaxconn is raised"
+    if useful > somaxconn:
+        text += f"; the kernel admits {somaxconn} at most unless net.core.somaxconn is raised"
+    if today is not None and full_rate > 0:
+        longest = today / full_rate
+        late = "longer than that patience" if longest > patience else "which is still in time"
+        text += f". Today {today} may wait: the last of a full queue would wait {format_seconds(longest)}, {late}"
     return Choice(setting="listen_backlog", value=places, reason=text)

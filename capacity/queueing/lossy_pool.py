@@ -69,6 +69,11 @@ def response_tail(t: Array, pool: Pool) -> Array:
     return np.where(pool["rho"] == 0, np.exp(-t / pool["hold"]), tail)
 
 
+def last_tail(t: Array, pool: Pool) -> Array:
+    """P(R > t), t > 0, of whoever takes the last place: nobody let in is more likely to be late."""
+    return _mmck_response.last_tail(t, pool["places"], pool["full_rate"], pool["hold"])
+
+
 def waiting_tail(t: Array, pool: Pool) -> Array:
     """P(W > t) of requests let in, t >= 0."""
     over, log_x, full, accepting, _, _ = _mmck.weigh(pool["places"], pool["rho"], -pool["gap"], pool["below"])
