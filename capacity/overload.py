@@ -156,7 +156,7 @@ def overload_caution(scenario: Scenario, pool: PoolSettings, predictions: Sequen
     told = [_told(p, places, patience, first=index == 0) for index, p in enumerate(endless[:1] + endless[1:][-1:])]
     completes = max(p.throughput for p in endless)
     advice = [
-        f"no queue helps: more must be completed than {format_rate(completes)}, or less be asked (a cache, a rate limit)"
+        f"no queue helps: complete more than {format_rate(completes)}, or let less be asked (a cache, a rate limit)"
     ]
     useful = max(1, int(patience * completes))
     if places > useful:
@@ -194,5 +194,6 @@ def _told(p: Prediction, places: int, patience: float, *, first: bool) -> str:
     if late:
         text += f"; {' and '.join(late)}"
     if (p.wasted or 0.0) >= _SEEN:
-        text += f", while {format_fraction(round(p.wasted or 0.0, 3))} of the workers' time goes to requests nobody waits for"
+        nobody = format_fraction(round(p.wasted or 0.0, 3))
+        text += f", while {nobody} of the workers' time goes to requests that nobody waits for"
     return text

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 FORMAT_VERSION = "1.0"
+_LOST: dict[str, Any] = {"json_schema_extra": {"unit": "1"}}
 _ITS_OWN: JsonDict = {"unit": "as the field unit says"}
 
 Verdict: TypeAlias = Literal["comfortable", "manageable", "watch", "overloaded"]
@@ -97,43 +98,22 @@ class Prediction(Result):
         json_schema_extra={"unit": "1"},
     )
     objective_met: bool | None = Field(description="the response-time objective; null: none is set")
-    refused: float | None = Field(
-        default=None,
-        description="share that finds the accept queue full and gets a 502 at once, in the long run; null: finite model",
-        json_schema_extra={"unit": "1"},
-    )
-    killed: float | None = Field(
-        default=None,
-        description="share that gets a 502 because FPM ends it at request_terminate_timeout; null: finite model",
-        json_schema_extra={"unit": "1"},
-    )
-    timed_out: float | None = Field(
-        default=None,
-        description="share that gets a 504 from the web server and is executed all the same; null: finite model",
-        json_schema_extra={"unit": "1"},
-    )
-    wasted: float | None = Field(
-        default=None,
-        description="share of the workers' busy time after the web server has given up; null: finite model",
-        json_schema_extra={"unit": "1"},
-    )
+    refused: float | None = Field(None, description="share that gets a 502 at once: the queue is full", **_LOST)
+    killed: float | None = Field(None, description="share that gets a 502 at request_terminate_timeout", **_LOST)
+    timed_out: float | None = Field(None, description="share that gets a 504 and is executed all the same", **_LOST)
+    wasted: float | None = Field(None, description="share of the busy time after the web server gave up", **_LOST)
     queue_fills_after: float | None = Field(
-        default=None,
-        description="about when an overloaded pool's accept queue is full; null: it is not overloaded",
-        json_schema_extra={"unit": "s"},
+        None, description="about when the queue is full; null: it does not grow", json_schema_extra={"unit": "s"}
     )
     admitted_waiting_time: float | None = Field(
-        default=None,
-        description="mean of those let in to an overloaded pool, in the long run; null: it is not overloaded",
-        json_schema_extra={"unit": "s"},
+        None, description="mean of those let in to a growing queue, in the end", json_schema_extra={"unit": "s"}
     )
 
     @property
     def answered(self) -> float | None:
         """Share that is answered in time [-]; None in the finite model."""
-        if self.refused is None or self.killed is None or self.timed_out is None:
-            return None
-        return max(0.0, 1.0 - self.refused - self.killed - self.timed_out)
+        lost = (self.refused, self.killed, self.timed_out)
+        return None if None in lost else max(0.0, 1.0 - sum(share or 0.0 for share in lost))
 
 
 class UserBand(Result):

@@ -57,7 +57,8 @@ def tail_of(t: Array, q: Array, chain: tuple[Array, Array, Array], full_rate: Ar
     # where G is too large for a float64 nobody waits
     free = np.where(np.isinf(below), 1.0, np.where(over, below * np.exp(q * log_x), below) / accepting)
     late = np.where(q == 0, 0.0, np.where(np.isinf(accepting), 0.0, (waiting + served) / accepting))
-    return np.minimum(free * still + late, 1.0)
+    tail: Array = np.minimum(free * still + late, 1.0)
+    return tail
 
 
 def last_tail(t: Array, q: Array, full_rate: Array, hold: Array) -> Array:
@@ -101,7 +102,8 @@ def _after(q: Array, s: Array, x: Array, age: Array) -> Array:
     far = s * x > q
     short = np.where(far, 0.0, s * x)
     value = np.exp(log_pmf(q, x, q - x)) * complement_ratio(q, short)
-    return np.where(far, np.exp(-age - q * np.log(s)) * gammainc(q, s * x), value)
+    value = np.where(far, np.exp(-age - q * np.log(s)) * gammainc(q, s * x), value)
+    return value
 
 
 def _sum(over: bool, q: float, rho: float, log_x: float, x: float, s: float, after: float) -> float:
@@ -111,13 +113,14 @@ def _sum(over: bool, q: float, rho: float, log_x: float, x: float, s: float, aft
     slower = math.log(s / rho) if s > 0 and rho > 0 else -math.inf if rho > 0 else math.inf
 
     def log_terms(i: Array) -> Array:
-        """ln k(i) for i <= q."""
+        """Logarithm of k(i) for i <= q."""
         if slower == -math.inf:
             return (i - 1.0) * log_rho - scale
         largest = np.maximum(log_rho, math.log(s))
         step = -abs(slower)
         count = i if step == 0 else np.expm1(i * step) / math.expm1(step)
-        return (i - 1.0) * largest - scale + np.log(count)
+        logarithm: Array = (i - 1.0) * largest - scale + np.log(count)
+        return logarithm
 
     def terms(i: Array) -> Array:
         return log_pmf(i, np.full_like(i, x), i - x) + log_terms(i)

@@ -20,9 +20,7 @@ from capacity.queueing.shared_pool import Pool
 _CELLS = 2**19  # of a table of X(n)
 
 
-def lossy_pool(
-    servers: Array, inner: Inner, arrival_rate: Array, places: Array, most: Array | float = np.inf
-) -> Pool:
+def lossy_pool(servers: Array, inner: Inner, arrival_rate: Array, places: Array, most: Array | float = np.inf) -> Pool:
     """Solve the pool: ``refused`` (share of arrivals), ``throughput``, ``waiting_time``, ``hold`` and more.
 
     ``inner`` is cores, CPU time and service time; ``most`` bounds the completion rate from elsewhere. Times are those

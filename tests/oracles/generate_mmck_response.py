@@ -21,7 +21,26 @@ from .generate import DIGITS, HERE, text
 
 SERVERS = (1, 2, 3, 5, 8, 20, 40, 100, 300)
 PLACES = (0, 1, 9, 65, 129, 512, 1025, 4097, 5000)
-UTILIZATIONS = (0.1, 0.3, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0, 1 + 1e-12, 1 - 1e-7, 1.001, 1.05, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+UTILIZATIONS = (
+    0.1,
+    0.3,
+    0.5,
+    0.8,
+    0.9,
+    0.95,
+    0.99,
+    1.0,
+    1 + 1e-12,
+    1 - 1e-7,
+    1.001,
+    1.05,
+    1.25,
+    1.5,
+    2.0,
+    3.0,
+    5.0,
+    10.0,
+)
 
 
 def law(servers: int, backlog: int, arrival_rate: float, service_time: float, t: float) -> object:
