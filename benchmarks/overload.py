@@ -4,9 +4,9 @@
 
 Each case is predicted from its inputs first: workers, service time, listen.backlog, the rate and nginx's read timeout.
 Then requests are sent at random (Poisson) times to a pool that sleeps; those of the first seconds, while the queue
-fills, are left out. Beside them: the run's own arrivals and logged service times in an exact pool (`replayed`), and the mean of
-ten simulations of the same length with other arrivals, plus and minus two of their standard deviations: what chance
-does.
+fills, are left out. Beside them: the run's own arrivals and logged service times in an exact pool (`replayed`), and
+the mean of ten simulations of the same length with other arrivals, plus and minus two of their standard deviations:
+what chance does.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def _after(q: Array, s: Array, x: Array, age: Array) -> Array:
     far = s * x > q
     short = np.where(far, 0.0, s * x)
     value = np.exp(log_pmf(q, x, q - x)) * complement_ratio(q, short)
-    value = np.where(far, np.exp(-age - q * np.log(s)) * gammainc(q, s * x), value)
+    value[far] = (np.exp(-age - q * np.log(s)) * gammainc(q, s * x))[far]
     return value
 
 
