@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from capacity.policies import backlog, cpu, database, demand
 from capacity.pool import PoolSettings
-from capacity.queueing.lossy_pool import last_tail, lossy_pool, response_tail, waiting_tail
+from capacity.queueing.lossy_pool import lossy_pool, response_tail, response_tail_bound, waiting_tail
 from capacity.queueing.shared_pool import Pool
 from capacity.results import Prediction
 from capacity.scenario import Scenario
@@ -108,7 +108,7 @@ def lost(table: Table, workers: Column, rate: Column) -> dict[str, Column]:
 def _answers(pool: Pool, patience: Column, kill: Column) -> dict[str, Column]:
     """Shares of the requests offered, and of the work."""
     shares = {name: np.zeros(patience.shape) for name in ("killed", "timed_out", "wasted")}
-    rows: NDArray[np.intp] = np.flatnonzero(~(last_tail(patience, pool) < _NOTHING) | (kill < patience))
+    rows: NDArray[np.intp] = np.flatnonzero(~(response_tail_bound(patience, pool) < _NOTHING) | (kill < patience))
     if rows.size:
         late = _late(take(pool, rows), patience[rows], kill[rows])
         for name, column in late.items():
@@ -164,6 +164,8 @@ def overload_caution(scenario: Scenario, pool: PoolSettings, predictions: Sequen
             f"listen.backlog = {useful} turns away at once whom nobody would wait for ({format_seconds(patience)} x "
             f"{format_rate(completes)})"
         )
+    if scenario.workload.service_scv != 1:
+        advice.append("these shares are for exponential service times (service_scv 1)")
     return (*told, "; ".join(advice))
 
 

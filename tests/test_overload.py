@@ -141,7 +141,7 @@ def test_what_is_skipped_as_nothing_is_less_than_a_billionth(monkeypatch) -> Non
     rate = workers / 0.25 * chance.uniform(0.2, 1.6, size)
     short = lost(rows, workers, rate)
     monkeypatch.setattr("capacity.overload._NEVER", 1e9)
-    monkeypatch.setattr("capacity.overload.last_tail", lambda t, pool: np.ones(t.shape))
+    monkeypatch.setattr("capacity.overload.response_tail_bound", lambda t, pool: np.ones(t.shape))
     whole = lost(rows, workers, rate)
     for name in LOST:
         np.testing.assert_allclose(short[name], whole[name], rtol=1e-12, atol=3e-9, err_msg=name)

@@ -61,14 +61,6 @@ def tail_of(t: Array, q: Array, chain: tuple[Array, Array, Array], full_rate: Ar
     return tail
 
 
-def last_tail(t: Array, q: Array, full_rate: Array, hold: Array) -> Array:
-    """P(R > t), t > 0, of who takes the last of q places."""
-    x, age = full_rate * t, t / hold
-    places = np.maximum(q, 1.0)
-    s = np.maximum(1.0 - 1.0 / (full_rate * hold), 0.0)
-    return np.where(q == 0, np.exp(-age), gammaincc(places, x) + _after(places, s, x, age))
-
-
 def _unfinished(
     over: NDArray[np.bool_],
     log_x: Array,

@@ -18,6 +18,7 @@ from capacity.queueing.core_sharing import Inner, grid
 from capacity.queueing.shared_pool import Pool
 
 _CELLS = 2**19  # of a table of X(n)
+_STEEP = 0.9  # of the steepest exponential that bounds a hold; steeper ones bound with a larger factor
 
 
 def lossy_pool(servers: Array, inner: Inner, arrival_rate: Array, places: Array, most: Array | float = np.inf) -> Pool:
@@ -67,9 +68,12 @@ def response_tail(t: Array, pool: Pool) -> Array:
     return np.where(pool["rho"] == 0, np.exp(-t / pool["hold"]), tail)
 
 
-def last_tail(t: Array, pool: Pool) -> Array:
-    """P(R > t), t > 0, of whoever takes the last place: nobody let in is more likely to be late."""
-    return _mmck_response.last_tail(t, pool["places"], pool["full_rate"], pool["hold"])
+def response_tail_bound(t: Array, pool: Pool) -> Array:
+    """At least P(R > t), t > 0, of whoever is let in: Chernoff's bound for the one who takes the last place."""
+    full, hold, places = pool["full_rate"], pool["hold"], pool["places"]
+    theta = np.minimum(full - places / t, _STEEP / hold)
+    bound = np.exp(-theta * t - places * np.log1p(-theta / full) - np.log1p(-theta * hold))
+    return np.where(theta > 0, bound, 1.0)
 
 
 def waiting_tail(t: Array, pool: Pool) -> Array:
