@@ -81,7 +81,7 @@ def _unfinished(
     alone = still * np.where(over, np.exp(q * log_x), 1.0)
     most = np.maximum(grown, full * after)
     closed = grown - alone + full * after
-    value = closed / (rho - s)
+    value: Array = closed / (rho - s)
     unsafe = ~(np.abs(closed) > _KEPT * np.maximum(most, alone)) | (most < _SMALLEST)
     for row in np.flatnonzero(unsafe & (q > 0) & (x > 0) & np.isfinite(x) & ~np.isnan(log_x) & ~np.isnan(s)):
         each = (float(column[row]) for column in (q, rho, log_x, x, s, after))
