@@ -23,10 +23,12 @@ from capacity.scenario import Scenario
 from capacity.table import ROUNDING, Column, Table, take
 from capacity.units import format_fraction, format_rate, format_seconds
 
-__all__ = ["LOST", "NEEDED_FOR_LOST", "lost", "overload_caution", "pool_columns"]
+__all__ = ["LATE", "LOST", "NEEDED_FOR_LOST", "lost", "overload_caution", "pool_columns"]
 
 LOST: Final = ("refused", "killed", "timed_out", "wasted", "queue_fills_after", "admitted_waiting_time")
 """The columns `lost` gives."""
+LATE: Final = frozenset(("killed", "timed_out", "wasted"))
+"""Those of them that are about late answers."""
 NEEDED_FOR_LOST: Final = (
     "host.somaxconn",
     "policy.web_server_timeout",
@@ -56,7 +58,7 @@ def pool_columns(pool: PoolSettings | None, rows: int) -> dict[str, Column]:
 
 
 @np.errstate(all="ignore")
-def lost(table: Table, workers: Column, rate: Column) -> dict[str, Column]:
+def lost(table: Table, workers: Column, rate: Column, *, late: bool = True) -> dict[str, Column]:
     """Shares of a stream of requests that get no answer, and what they cost; NaN where the rate is not known.
 
     Parameters
@@ -67,6 +69,8 @@ def lost(table: Table, workers: Column, rate: Column) -> dict[str, Column]:
         Workers [-].
     rate : ndarray
         Requests offered [1/s].
+    late : bool
+        Whether to look for late answers, which costs most of it; else nobody is late or killed.
 
     Returns
     -------
@@ -94,7 +98,8 @@ def lost(table: Table, workers: Column, rate: Column) -> dict[str, Column]:
     part = take({name: table[name] for name in ("host.cpus", "workload.service_time", "workload.cpu_time")}, rows)
     inner = (part["host.cpus"], demand.known_work(part), part["workload.service_time"])
     pool = lossy_pool(workers[rows], inner, rate[rows], places[rows], most[rows])
-    found = _answers(pool, table["policy.web_server_timeout"][rows], kill[rows])
+    patience, most_at_work = (column[rows] for column in (table["policy.web_server_timeout"], kill))
+    found = _answers(pool, patience, most_at_work) if late else {"refused": pool["refused"]}
     over = spare[rows] <= ROUNDING * full[rows]
     found["queue_fills_after"] = np.where(
         over & (spare[rows] < -ROUNDING * full[rows]), places[rows] / -spare[rows], np.nan

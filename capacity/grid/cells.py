@@ -15,7 +15,7 @@ from capacity.decision import decide, decided
 from capacity.grid.axes import WORKERS, Axis, boxes, lengths
 from capacity.grid.quantities import BANDS, PREDICTED, QUANTITIES
 from capacity.outcome import NEEDED, predict, users_in_bands
-from capacity.overload import LOST, NEEDED_FOR_LOST, lost
+from capacity.overload import LATE, LOST, NEEDED_FOR_LOST, lost
 from capacity.policies.demand import rate_of
 from capacity.policies.verdict import Edges
 from capacity.results import ModelName
@@ -121,7 +121,11 @@ class Cells:
             found |= {"arrival_rate": rate if self.model == "open" else found["throughput"]}
             if wanted & set(LOST):
                 known = self.model == "open"
-                found |= lost(table, workers, rate) if known else dict.fromkeys(LOST, np.full(rate.shape, np.nan))
+                found |= (
+                    lost(table, workers, rate, late=bool(wanted & LATE))
+                    if known
+                    else dict.fromkeys(LOST, np.full(rate.shape, np.nan))
+                )
             unknown = np.isnan(load)
             found["severity"] = np.where(unknown, np.nan, found["severity"])
         if wanted & BANDS.keys():
