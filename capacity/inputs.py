@@ -38,6 +38,9 @@ class Host(InputModel):
         Connections the database accepts [-].
     database_connections_reserved : int
         Those of them that are not PHP's [-].
+    somaxconn : int, optional
+        The kernel's ``net.core.somaxconn`` [-], the most requests it lets wait for a worker. Where it is not known,
+        Linux's default since 5.4 is taken, 4096; before it was 128.
 
     Raises
     ------
@@ -61,6 +64,10 @@ class Host(InputModel):
     )
     database_connections_reserved: Count = Field(
         0, ge=0, description="database connections that are not PHP's", examples=[10], json_schema_extra=PURE
+    )
+
+    somaxconn: Count | None = Field(
+        None, ge=1, description="most requests the kernel lets wait", examples=[4096], json_schema_extra=PURE
     )
 
     @field_validator("reserved")

@@ -9,6 +9,7 @@ import numpy as np
 
 from capacity.errors import InvalidInput, Problem
 from capacity.outcome import NEEDED, largest_users, predict, users_in_bands
+from capacity.overload import LOST, NEEDED_FOR_LOST, lost, overload_caution, pool_columns
 from capacity.policies.demand import rate_of
 from capacity.policies.verdict import VERDICTS, Edges
 from capacity.pool import PoolSettings
@@ -104,7 +105,7 @@ def forecast(
         hint = "give the seconds between an answer and the next click"
         raise InvalidInput([Problem("workload.think_time", "is missing: it turns users into requests", hint=hint)])
     rush = None if step is None else step_forecast(scenario, settings, *users_of_step(step))
-    table = table_of(scenario)
+    table = table_of(scenario) | pool_columns(settings, 1)
     edges = Edges() if edges is None else edges
     workers = np.array([float(settings.max_children)])
     predictions = predictions_of(table, workers, counts, model=model, edges=edges)
@@ -113,7 +114,11 @@ def forecast(
         model=model,
         predictions=predictions,
         bands=user_bands(table, workers, model=model, edges=edges),
-        cautions=(*workload_cautions(scenario, model), *prediction_cautions(predictions, model=model)),
+        cautions=(
+            *workload_cautions(scenario, model),
+            *prediction_cautions(predictions, model=model),
+            *overload_caution(scenario, settings, predictions),
+        ),
         assumptions=stated_assumptions(scenario),
         step=rush,
     )
@@ -168,13 +173,19 @@ def predictions_of(
     model: ModelName,
     edges: Edges,
 ) -> tuple[Prediction, ...]:
-    """Predictions of a one-row table for each number of users, or for one bare request rate."""
-    rows = repeat({name: table[name] for name in NEEDED}, 1 if arrival_rate is not None else len(users))
+    """Predictions of a one-row table for each number of users, or for one bare request rate.
+
+    With the settings of the pool among its columns they say what is lost, too.
+    """
+    needed = (*NEEDED, *(name for name in NEEDED_FOR_LOST if name in table))
+    rows = repeat({name: table[name] for name in needed}, 1 if arrival_rate is not None else len(users))
     count = np.array([np.nan] if arrival_rate is not None else users, dtype=np.float64)
     rate = np.array([arrival_rate]) if arrival_rate is not None else rate_of(rows, count)
     load = rate if model == "open" else count
     columns = predict(rows, np.repeat(workers, count.size), load, model=model, edges=edges)
     offered = rate if model == "open" else columns["throughput"]
+    if model == "open" and len(needed) == len(NEEDED) + len(NEEDED_FOR_LOST):
+        columns |= lost(rows, np.repeat(workers, count.size), rate)
     return tuple(prediction_at(columns, row, count[row], offered[row]) for row in range(count.size))
 
 
@@ -200,6 +211,7 @@ def prediction_at(columns: Mapping[str, Column], row: int, users: float, offered
         response_time_p95=finite("response_time_p95"),
         slowdown=finite("slowdown"),
         objective_met=None if met is None else bool(met),
+        **{name: finite(name) for name in LOST if name in columns},
     )
 
 

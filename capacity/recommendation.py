@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from capacity.decision import (
     settings_of,
     users_beside,
 )
+from capacity.outcome import NEEDED
+from capacity.overload import NEEDED_FOR_LOST, lost, overload_caution, pool_columns
 from capacity.policies import backlog, burst, demand, process_manager, recycling, rules_of_thumb, timeouts
 from capacity.policies.verdict import Edges
 from capacity.pool import PoolSettings
@@ -83,6 +85,7 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendati
         np.repeat(decision["arrival_rate"], pools.size),
         edges,
     )
+    _add_lost(table, seen, [each for each in (pool, current) if each])
     predictions, bands = _predictions(seen, 0), _bands(scenario, seen, 0)
     return Recommendation(
         feasible=bool(row["feasible"]),
@@ -102,7 +105,12 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendati
         worst_case_memory=int(row["worst_case_memory"]),
         choices=choices,
         next_steps=next_steps(scenario, table, row, predictions),
-        cautions=(*cautions(scenario, row, binding), *workload_cautions(scenario), *prediction_cautions(predictions)),
+        cautions=(
+            *cautions(scenario, row, binding),
+            *workload_cautions(scenario),
+            *prediction_cautions(predictions),
+            *overload_caution(scenario, pool, predictions),
+        ),
         assumptions=stated_assumptions(scenario),
         rules_of_thumb=rules_of_thumb.all_rules(scenario),
     )
@@ -185,7 +193,13 @@ def _settings(
         ),
         *_burst_choice(scenario, table, settings, row["arrival_rate"]),
         recycling.explain(int(chosen["max_requests"]), per_worker, kept=kept),
-        backlog.explain(int(row["listen_backlog"]), row["full_rate"], scenario.web_server_timeout),
+        backlog.explain(
+            int(row["listen_backlog"]),
+            row["full_rate"],
+            scenario.web_server_timeout,
+            today=backlog.room_of(current.listen_backlog, scenario.host.somaxconn) if current else None,
+            somaxconn=scenario.host.somaxconn,
+        ),
         timeouts.explain_terminate(int(row["terminate_after"]), service),
         timeouts.grace(service, scenario.web_server_timeout),
     )
@@ -220,6 +234,17 @@ def _limits(scenario: Scenario, row: dict[str, float]) -> tuple[Limit, ...]:
             )
         )
     return tuple(limits)
+
+
+def _add_lost(table: Table, seen: Outlook, pools: Sequence[PoolSettings]) -> None:
+    """Lay what the users of an outlook lose in each of its pools beside what it predicts."""
+    rates = seen.arrival_rate
+    rows = repeat({name: table[name] for name in (*NEEDED, *NEEDED_FOR_LOST[:2])}, rates.size)
+    columns = [pool_columns(each, 1) for each in pools]
+    rows |= {name: np.tile([column[name][0] for column in columns], rates.shape[0]) for name in columns[0]}
+    workers = np.tile([float(each.max_children) for each in pools], rates.shape[0])
+    for name, column in lost(rows, workers, rates.ravel()).items():
+        seen.predicted[name] = column.reshape(rates.shape)
 
 
 def _predictions(seen: Outlook, pool: int) -> tuple[Prediction, ...]:

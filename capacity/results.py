@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 FORMAT_VERSION = "1.0"
+_LOST: dict[str, Any] = {"json_schema_extra": {"unit": "1"}}
 _ITS_OWN: JsonDict = {"unit": "as the field unit says"}
 
 Verdict: TypeAlias = Literal["comfortable", "manageable", "watch", "overloaded"]
@@ -97,6 +98,22 @@ class Prediction(Result):
         json_schema_extra={"unit": "1"},
     )
     objective_met: bool | None = Field(description="the response-time objective; null: none is set")
+    refused: float | None = Field(None, description="share that gets a 502 at once: the queue is full", **_LOST)
+    killed: float | None = Field(None, description="share that gets a 502 at request_terminate_timeout", **_LOST)
+    timed_out: float | None = Field(None, description="share that gets a 504 and is executed all the same", **_LOST)
+    wasted: float | None = Field(None, description="share of the busy time after the web server gave up", **_LOST)
+    queue_fills_after: float | None = Field(
+        None, description="about when the queue is full; null: it does not grow", json_schema_extra={"unit": "s"}
+    )
+    admitted_waiting_time: float | None = Field(
+        None, description="mean of those let in to a growing queue, in the end", json_schema_extra={"unit": "s"}
+    )
+
+    @property
+    def answered(self) -> float | None:
+        """Share that is answered in time [-]; None in the finite model."""
+        lost = (self.refused, self.killed, self.timed_out)
+        return None if None in lost else max(0.0, 1.0 - sum(share or 0.0 for share in lost))
 
 
 class UserBand(Result):

@@ -123,10 +123,28 @@ def test_the_contract_of_the_json_is_kept():
 # --- schema
 
 DIMENSIONAL = {
-    "s": {"waiting_time", "response_time", "response_time_p95", "process_idle_timeout", "request_terminate_timeout"},
+    "s": {
+        "waiting_time",
+        "response_time",
+        "response_time_p95",
+        "process_idle_timeout",
+        "request_terminate_timeout",
+        "queue_fills_after",
+        "admitted_waiting_time",
+    },
     "1/s": {"arrival_rate", "throughput"},
     "byte": {"worst_case_memory"},
-    "1": {"utilization", "cpu_utilization", "database_utilization", "wait_probability", "slowdown"},
+    "1": {
+        "utilization",
+        "cpu_utilization",
+        "database_utilization",
+        "wait_probability",
+        "slowdown",
+        "refused",
+        "killed",
+        "timed_out",
+        "wasted",
+    },
 }
 
 

@@ -36,6 +36,7 @@ def test_what_is_not_known_is_nan():
     unknown = {name for name, column in table.items() if np.isnan(column[0])}
     assert unknown == {
         "host.database_connections",
+        "host.somaxconn",
         "workload.cpu_time",
         "workload.database_time",
         "workload.arrival_rate",

@@ -16,6 +16,7 @@ FIELDS: Final = (
     ("--reserved", "host.reserved", str, "Memory for everything that is not PHP, such as 1.5GiB."),
     ("--cpus", "host.cpus", float, "CPU cores for PHP; a container's quota may be fractional."),
     ("--database-connections", "host.database_connections", int, "Connections the database accepts."),
+    ("--somaxconn", "host.somaxconn", int, "The kernel's net.core.somaxconn."),
     ("--database-connections-reserved", "host.database_connections_reserved", int, "Connections kept for others."),
     ("--worker-memory", "worker.memory", str, "Private memory of a worker at a request's peak, such as 64MiB."),
     ("--shared-memory", "worker.shared_memory", str, "Memory all workers share (OPcache, libraries), such as 128MiB."),

@@ -15,6 +15,7 @@ from capacity.decision import decide, decided
 from capacity.grid.axes import WORKERS, Axis, boxes, lengths
 from capacity.grid.quantities import BANDS, PREDICTED, QUANTITIES
 from capacity.outcome import NEEDED, predict, users_in_bands
+from capacity.overload import LATE, LOST, NEEDED_FOR_LOST, lost
 from capacity.policies.demand import rate_of
 from capacity.policies.verdict import Edges
 from capacity.results import ModelName
@@ -118,6 +119,13 @@ class Cells:
             quantile = "response_time_p95" in wanted
             found |= predict(table, workers, load, model=self.model, edges=self.edges, quantile=quantile)
             found |= {"arrival_rate": rate if self.model == "open" else found["throughput"]}
+            if wanted & set(LOST):
+                known = self.model == "open"
+                found |= (
+                    lost(table, workers, rate, late=bool(wanted & LATE))
+                    if known
+                    else dict.fromkeys(LOST, np.full(rate.shape, np.nan))
+                )
             unknown = np.isnan(load)
             found["severity"] = np.where(unknown, np.nan, found["severity"])
         if wanted & BANDS.keys():
@@ -141,6 +149,7 @@ def cells_of(
         del base[WORKERS]
     if not set(quantities) - PREDICTED.keys() - BANDS.keys() and (WORKERS in base or WORKERS in names):
         kept = {*NEEDED, *_LOAD, WORKERS, "host.ram", "host.reserved", "objective.max_utilization"}
+        kept |= set(NEEDED_FOR_LOST)
         base = {name: value for name, value in base.items() if name in kept}
     return Cells(base, moved, quantities, model, edges)
 

@@ -36,20 +36,25 @@ States: TypeAlias = tuple[NDArray[np.bool_], Array, Array, Array, Array, Array]
 
 
 def _states(servers: Array, backlog: Array, arrival_rate: Array, service_time: Array) -> States:
-    """Utilization above 1, ln x, weight of the full state, weight of the accepting states, S0 and S1."""
+    """``weigh`` the states of M/M/c/K."""
     load, spare = load_and_spare(servers, arrival_rate, service_time)
     load = np.where(counts(backlog), load, np.nan)
-    c, q = servers, backlog
-    rho, excess = load / c, -spare / c
+    return weigh(backlog, load / servers, -spare / servers, cdf_ratio(servers, load, spare))
+
+
+def weigh(q: Array, rho: Array, excess: Array, below: Array) -> States:
+    """Utilization above 1, ln x, weight of the full state, weight of the accepting states, S0 and S1.
+
+    ``excess`` is rho - 1 to full accuracy, ``below`` is G.
+    """
     log_rho = np.where(np.abs(excess) < 0.5, np.log1p(excess), np.log(rho))
-    over = spare < 0
+    over = excess > 0
     y = -np.abs(log_rho)
-    exponent = np.where(q == 0, 0.0 * load, q * y)
+    exponent = np.where(q == 0, 0.0 * rho, q * y)
     power = np.exp(exponent)
     sum0 = np.where(y == 0, q, np.expm1(exponent) / np.expm1(y))
     near = sum0 * (q * _mean_place(exponent) - _mean_place(y))
     sum1 = np.where(-exponent < 0.5, near, (np.exp(y) * sum0 - q * power) / -np.expm1(y))
-    below = cdf_ratio(c, load, spare)
     accepting = np.where(over, below * power + np.exp(y) * sum0, below + sum0)
     return over, y, np.where(over, 1.0, power), accepting, sum0, sum1
 
@@ -87,13 +92,13 @@ def waiting_tail(t: Array, servers: Array, backlog: Array, arrival_rate: Array, 
     over, log_x, full, accepting, _, _ = _states(servers, backlog, arrival_rate, service_time)
     load, spare = load_and_spare(servers, arrival_rate, service_time)
     drained = np.where(t == 0, 0.0 * load, servers * t / service_time)  # services done by t, all workers busy
-    tail = _late_weight(over, log_x, full, backlog, load / servers, spare / servers, drained) / accepting
+    tail = late_weight(over, log_x, full, backlog, load / servers, spare / servers, drained) / accepting
     tail = np.where(backlog == 0, 0.0 * load, np.minimum(tail, 1.0))
     tail = _without_servers(servers, backlog, tail, 1.0)
     return np.where(t >= 0, tail, np.nan)
 
 
-def _late_weight(
+def late_weight(
     over: NDArray[np.bool_], log_x: Array, full: Array, q: Array, rho: Array, gap: Array, x: Array
 ) -> Array:
     """sum_{j<q} rho^j P(Poisson(x) <= j), scaled like the states; gap = 1 - rho to full accuracy."""
@@ -116,16 +121,16 @@ def _late_sum(q: float, over: bool, log_x: float, x: float) -> float:
     if log_x == -math.inf:
         return 0.0 if over else math.exp(-x)
 
-    if q < x - _spread(x):
+    if q < x - spread_of(x):
         return 0.0
 
     def term(j: Array) -> Array:
         values: Array = np.exp(log_x * (q - j if over else j)) * gammaincc(j + 1.0, x)
         return values
 
-    end = min(q, float(np.ceil(x + _spread(x))))
+    end = min(q, float(np.ceil(x + spread_of(x))))
     peak = min(end, x if over else x * math.exp(log_x))
-    first = max(0.0, float(np.floor(peak - _spread(peak))))
+    first = max(0.0, float(np.floor(peak - spread_of(peak))))
     if over and log_x < 0:
         first = max(first, float(np.floor(end - _NOTHING / -log_x)))
     if end - first <= _MOST_TERMS:
@@ -141,7 +146,7 @@ def _late_sum(q: float, over: bool, log_x: float, x: float) -> float:
     return total + math.exp(log_x * (1.0 if over else end)) * count
 
 
-def _spread(x: float) -> float:
+def spread_of(x: float) -> float:
     """Beyond it a Poisson law of mean x has nothing left."""
     return 40.0 * math.sqrt(x) + 40.0
 

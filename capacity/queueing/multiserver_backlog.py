@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from capacity.queueing import _mmck
+from capacity.queueing import _mmck, _mmck_response
 from capacity.queueing._evaluate import FloatOrArray, evaluate
 
 __all__ = [
     "mmck_blocking_probability",
     "mmck_response_time",
+    "mmck_response_time_tail",
     "mmck_throughput",
     "mmck_waiting_time",
     "mmck_waiting_time_tail",
@@ -243,6 +244,57 @@ def mmck_waiting_time_tail(
     """
     return evaluate(
         _mmck.waiting_tail,
+        t=t,
+        servers=servers,
+        backlog=backlog,
+        arrival_rate=arrival_rate,
+        service_time=service_time,
+    )
+
+
+def mmck_response_time_tail(
+    t: ArrayLike, *, servers: ArrayLike, backlog: ArrayLike, arrival_rate: ArrayLike, service_time: ArrayLike
+) -> FloatOrArray:
+    r"""Tail of the response time of M/M/c/K, P(R > t) of the requests that are let in, first come first served.
+
+    .. math::
+        P(R > t) = \frac{\sum_{n<c} w_n\, e^{-t/S} + \sum_{j<K-c} w_{c+j}\, P(\mathrm{Erlang}(j+1, c/S) +
+        \mathrm{Exp}(S) > t)}{\sum_{n<K} w_n}
+
+    Parameters
+    ----------
+    t : array_like
+        Time [s], >= 0.
+    servers : array_like
+        c [-], whole, >= 0.
+    backlog : array_like
+        Waiting places K - c [-], whole, >= 0.
+    arrival_rate : array_like
+        lambda [1/s], >= 0.
+    service_time : array_like
+        S [s], >= 0.
+
+    Returns
+    -------
+    float or ndarray
+        Probability [0, 1]. NaN out of domain.
+
+    Notes
+    -----
+    exp(-t/S) at zero load and with backlog 0, 1 without servers; defined at any utilization. Relative error below 1e-12
+    for c to 500, backlog to 5000 and utilization 0.1 to 10 where the value exceeds 1e-200, below 1e-10 from 1e-290 on.
+
+    References
+    ----------
+    D. Gross et al., Fundamentals of Queueing Theory, 4th ed. (2008), section 2.5.
+
+    Examples
+    --------
+    >>> round(mmck_response_time_tail(0.5, servers=2, backlog=9, arrival_rate=100, service_time=0.1), 4)
+    0.5387
+    """
+    return evaluate(
+        _mmck_response.response_tail,
         t=t,
         servers=servers,
         backlog=backlog,

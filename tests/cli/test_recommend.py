@@ -37,6 +37,7 @@ OVERRIDES = {
     "--reserved": ("512MiB", 512 * MIB, ()),
     "--cpus": ("2.5", 2.5, ()),
     "--database-connections": ("151", 151, ()),
+    "--somaxconn": ("128", 128, ()),
     "--database-connections-reserved": ("10", 10, ("--database-connections", "100")),
     "--worker-memory": ("32MiB", 32 * MIB, ()),
     "--shared-memory": ("128MiB", 128 * MIB, ()),

@@ -62,7 +62,7 @@ QUEUEING: dict[str, tuple[str, ...]] = {
     **{f"mmc_{name}_time_tail": MMC for name in ("waiting", "response")},
     **{f"mmc_{name}_time_quantile": MMC for name in ("waiting", "response")},
     **{f"mmck_{name}": MMCK for name in ("blocking_probability", "throughput", "waiting_time", "response_time")},
-    "mmck_waiting_time_tail": MMCK,
+    **{f"mmck_{name}_time_tail": MMCK for name in ("waiting", "response")},
     **{f"mgc_{name}": MGC for name in ("wait_probability", "waiting_time")},
     **{f"mgc_{name}_time_quantile": MGC for name in ("waiting", "response")},
     **{f"finite_{name}": FINITE for name in MEANS},
@@ -156,7 +156,7 @@ def test_the_users_of_a_forecast_are_those_of_the_case_study():
 
 
 FIELDS = {
-    "Host": ["ram", "reserved", "cpus", "database_connections", "database_connections_reserved"],
+    "Host": ["ram", "reserved", "cpus", "database_connections", "database_connections_reserved", "somaxconn"],
     "Worker": ["memory", "shared_memory", "database_connections"],
     "Workload": [
         "service_time", "cpu_time", "database_time", "service_scv", "users", "think_time", "arrival_rate",

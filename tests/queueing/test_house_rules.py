@@ -25,6 +25,7 @@ FUNCTIONS: dict[str, dict[str, float]] = {
     **{f"mmc_{q}_time_quantile": {"p": 0.9} | OPEN for q in ("waiting", "response")},
     **{f"mmck_{q}": LIMITED for q in ("blocking_probability", "throughput", "waiting_time", "response_time")},
     "mmck_waiting_time_tail": {"t": 0.7} | LIMITED,
+    "mmck_response_time_tail": {"t": 0.7} | LIMITED,
     **{f"mgc_{q}": GENERAL for q in ("wait_probability", "waiting_time")},
     **{f"mgc_{q}_time_quantile": {"p": 0.9} | GENERAL for q in ("waiting", "response")},
     **{f"finite_{q}": FINITE for q in MEANS},

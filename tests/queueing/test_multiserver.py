@@ -22,6 +22,7 @@ from capacity.queueing import (
     mmc_waiting_time_tail,
     mmck_blocking_probability,
     mmck_response_time,
+    mmck_response_time_tail,
     mmck_throughput,
     mmck_waiting_time,
     mmck_waiting_time_tail,
@@ -75,6 +76,15 @@ def test_mmck_tails_meet_the_table() -> None:
     inputs = columns(table, ("t", *LIMITED))
     ours = mmck_waiting_time_tail(**inputs)
     assert_matches(ours, table["waiting_time_tail"], inputs, tolerance=MMCK, what="mmck_waiting_time_tail")
+
+
+def test_mmck_response_tails_meet_the_table() -> None:
+    table = read_table("mmck_response_tails")
+    inputs = columns(table, ("t", *LIMITED))
+    ours = mmck_response_time_tail(**inputs)
+    exact = table["response_time_tail"]
+    assert_matches(ours, exact, inputs, tolerance=MMCK, what="mmck_response_time_tail")
+    assert_matches(ours, exact, inputs, tolerance=1e-12, floor=1e-200, what="mmck_response_time_tail")
 
 
 # --- M/M/c at its edges -------------------------------------------------------------------------------------------

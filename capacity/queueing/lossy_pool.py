@@ -1,0 +1,117 @@
+"""A pool with a limited number of waiting places, over flat arrays: who is refused, and how late the others are served.
+
+The chain of ``shared_pool`` cut off at K = servers + places: completion rate X(min(n, c)), or what the database
+connections allow where that is less. From c on it is geometric, as M/M/c/K is, whatever X is below c. Requests that
+nobody waits for any more stay in it and are served, as a web server's timeout leaves them in PHP-FPM's queue.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capacity.queueing import _mmck, _mmck_response
+from capacity.queueing._evaluate import Array
+from capacity.queueing._mmc import load_and_spare
+from capacity.queueing._poisson import cdf_ratio
+from capacity.queueing.core_sharing import Inner, grid
+from capacity.queueing.shared_pool import Pool
+
+_CELLS = 2**19  # of a table of X(n)
+_STEEP = 0.9  # of the steepest exponential that bounds a hold; steeper ones bound with a larger factor
+
+
+def lossy_pool(servers: Array, inner: Inner, arrival_rate: Array, places: Array, most: Array | float = np.inf) -> Pool:
+    """Solve the pool: ``refused`` (share of arrivals), ``throughput``, ``waiting_time``, ``hold`` and more.
+
+    ``inner`` is cores, CPU time and service time; ``most`` bounds the completion rate from elsewhere. Times are those
+    of requests let in.
+    """
+    cores, cpu_time, service_time = inner
+    load, spare = load_and_spare(servers, arrival_rate, service_time)
+    full = servers / service_time
+    gap = spare / servers
+    below = cdf_ratio(servers, load, spare)
+    number = np.full(servers.shape, np.nan)  # mean number at work while it is below c; only of shared rows
+    bound = np.broadcast_to(np.asarray(most, dtype=np.float64), servers.shape)
+    shared = ((cpu_time > 0) & (servers > cores)) | (bound < full)
+    for rows in _pieces(servers, shared & (arrival_rate > 0)):
+        part = (cores[rows], cpu_time[rows], service_time[rows])
+        full[rows], below[rows], number[rows] = _below(servers[rows], part, arrival_rate[rows], bound[rows])
+        gap[rows] = (full[rows] - arrival_rate[rows]) / full[rows]
+    rho = arrival_rate / full
+    over, log_x, fullest, accepting, sum0, sum1 = _mmck.weigh(places, rho, -gap, below)
+    scale = np.where(over, np.exp(places * log_x), 1.0)
+    refused = np.where(np.isinf(accepting), 0.0, 1.0 / (1.0 + accepting / fullest))
+    throughput = np.where(np.isinf(accepting), arrival_rate, arrival_rate / (1.0 + fullest / accepting))
+    queued = np.where(over, np.exp(log_x) * (places * sum0 - sum1), sum0 + sum1)
+    busy = number * below * scale + servers * (accepting - below * scale + fullest)
+    busy = np.where(np.isinf(below), number / arrival_rate, busy / (arrival_rate * accepting))
+    hold = np.where(shared, busy, service_time)
+    return {
+        "refused": np.where(arrival_rate == 0, 0.0, refused),
+        "throughput": throughput,
+        "waiting_time": np.where(np.isinf(accepting) | (places == 0), 0.0, queued / accepting / full),
+        "hold": np.where(arrival_rate == 0, service_time, hold),
+        "full_rate": full,
+        "places": places,
+        "rho": rho,
+        "gap": gap,
+        "below": below,
+    }
+
+
+def response_tail(t: Array, pool: Pool) -> Array:
+    """P(R > t) of requests let in, t > 0: the wait, exact for the chain, plus an independent exponential hold."""
+    chain = (pool["rho"], pool["gap"], pool["below"])
+    tail = _mmck_response.tail_of(t, pool["places"], chain, pool["full_rate"], pool["hold"])
+    return np.where(pool["rho"] == 0, np.exp(-t / pool["hold"]), tail)
+
+
+def response_tail_bound(t: Array, pool: Pool) -> Array:
+    """At least P(R > t), t > 0, of whoever is let in: Chernoff's bound for the one who takes the last place."""
+    full, hold, places = pool["full_rate"], pool["hold"], pool["places"]
+    theta = np.minimum(full - places / t, _STEEP / hold)
+    bound = np.exp(-theta * t - places * np.log1p(-theta / full) - np.log1p(-theta * hold))
+    return np.where(theta > 0, bound, 1.0)
+
+
+def waiting_tail(t: Array, pool: Pool) -> Array:
+    """P(W > t) of requests let in, t >= 0."""
+    over, log_x, full, accepting, _, _ = _mmck.weigh(pool["places"], pool["rho"], -pool["gap"], pool["below"])
+    weight = _mmck.late_weight(over, log_x, full, pool["places"], pool["rho"], pool["gap"], pool["full_rate"] * t)
+    nobody = (pool["places"] == 0) | (pool["rho"] == 0) | np.isinf(accepting)
+    return np.where(nobody, 0.0, np.minimum(weight / accepting, 1.0))
+
+
+def _pieces(servers: Array, wanted: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+    """Rows of like size together, so that each table of X(0..c) stays small."""
+    rows = np.flatnonzero(wanted)
+    rows = rows[np.argsort(servers[rows], kind="stable")]
+    pieces = []
+    while rows.size:
+        sizes = servers[rows[::-1]]
+        some = max(1, int(_CELLS // (sizes[0] + 1.0)))
+        pieces.append(rows[-some:])
+        rows = rows[:-some]
+    return pieces
+
+
+def _below(servers: Array, inner: Inner, arrival_rate: Array, most: Array) -> tuple[Array, Array, Array]:
+    """X(c), the weight of the states below c over that of state c, and their mean n.
+
+    Downwards from c: w(n-1) / w(n) = X(n) / lambda. The weight is inf where it is too much for a float64.
+    """
+    states = np.arange(np.max(servers) + 1.0)
+    table = np.empty((states.size, servers.size))
+    grid(states, inner, table)
+    np.minimum(table, most, out=table)
+    full = table[servers.astype(np.intp), np.arange(servers.size)]
+    n = states[:, None]
+    steps = np.where((n > 0) & (n <= servers), np.log(table) - np.log(arrival_rate), 0.0)
+    # ln w(n)/w(c) is the sum of the steps from n + 1 to c
+    log_weight = np.where(n < servers, np.cumsum(steps[::-1], axis=0)[::-1] - steps, -np.inf)
+    highest = np.max(log_weight, axis=0)
+    share = np.exp(log_weight - highest)
+    total = np.sum(share, axis=0)
+    return full, np.exp(highest) * total, np.sum(share * n, axis=0) / total
