@@ -57,8 +57,8 @@ class PoolSettings(InputModel):
     Examples
     --------
     >>> pool = PoolSettings(pm="dynamic", max_children=20, min_spare_servers=2, max_spare_servers=6)
-    >>> pool.start_servers
-    4
+    >>> pool.start_servers, pool.spares
+    (4, '4/2/6')
     >>> pool.model_copy(update={"pm": "static"})
     PoolSettings(pm='static', max_children=20)
     >>> pool.model_copy(update={"max_children": 5})
@@ -104,6 +104,12 @@ class PoolSettings(InputModel):
         examples=["30s"],
         json_schema_extra=SECONDS,
     )
+
+    @property
+    def spares(self) -> str:
+        """Start, min-spare and max-spare servers as people write them, such as ``4/2/6``; empty unless dynamic."""
+        shown = (self.start_servers, self.min_spare_servers, self.max_spare_servers)
+        return "/".join(map(str, shown)) if self.pm == "dynamic" else ""
 
     @field_validator("min_spare_servers", "max_spare_servers", "start_servers", mode="before")
     @classmethod

@@ -67,6 +67,11 @@ def best(table: Table, load: Column, worst_case: Column) -> NDArray[np.str_]:
     return np.array(MANAGERS)[preferred(table, load, worst_case).astype(np.intp)]
 
 
+def kept(*, known: bool) -> str:
+    """Why the process manager is not the best one."""
+    return "kept as it is today" if known else "as PHP-FPM is shipped, since nothing says what runs today"
+
+
 def explain(chosen: str, preferred: str, *, known: bool, min_spare: int | None, memory_share: float) -> Choice:
     """Choice of the process manager, and what would be better where the current one is kept."""
     why = {
@@ -83,8 +88,7 @@ def explain(chosen: str, preferred: str, *, known: bool, min_spare: int | None, 
     }
     reason = why[preferred]
     if chosen != preferred:
-        kept = "kept as it is today" if known else "as PHP-FPM is shipped, since nothing says what runs today"
-        reason = f"{kept}; {preferred} would be better: {reason}"
+        reason = f"{kept(known=known)}; {preferred} would be better: {reason}"
     if chosen == "dynamic" and min_spare is not None:
         workers = "1 worker" if min_spare == 1 else f"{min_spare} workers"
         reason += (
