@@ -45,9 +45,7 @@ __all__ = ["decide", "recommend", "recommend_many", "users_around"]
 _BLOCK = 4096  # rows; fewer pay for the steps of the searches, more no longer stay in the cache
 
 
-def recommend(
-    scenario: Scenario, *, edges: Edges | None = None, step: tuple[int, int] | None = None
-) -> Recommendation:
+def recommend(scenario: Scenario, *, edges: Edges | None = None, step: tuple[int, int] | None = None) -> Recommendation:
     """Recommend a pool for a scenario, with the reason beside every number.
 
     Parameters

@@ -187,7 +187,9 @@ class _Rush:
     ) -> Choice:
         """Which process manager meets this step on this host, and why."""
         wait = f"requests wait {format_seconds(now.waiting_time)} on average after {step}"
-        rest = [f"{_name(outcome)} {format_seconds(outcome.waiting_time)}" for outcome in outcomes if outcome is not now]
+        rest = [
+            f"{_name(outcome)} {format_seconds(outcome.waiting_time)}" for outcome in outcomes if outcome is not now
+        ]
         if self.meets(now, outcomes):
             share = f"; at their peak its workers take {self._share(now.pool)}" if now.pool.pm == "static" else ""
             reason = f"{now.pool.pm} meets it: {wait} ({', '.join(rest)}){share}"
