@@ -210,7 +210,7 @@ def _settings(
         recycling.explain(int(chosen["max_requests"]), per_worker, kept=kept),
         backlog.explain(int(row["listen_backlog"]), row["full_rate"], scenario.web_server_timeout),
         timeouts.explain_terminate(int(row["terminate_after"]), service),
-        timeouts.grace(service, scenario.web_server_timeout),
+        timeouts.grace(service, scenario.web_server_timeout, scenario.workload.service_scv),
     )
     return settings, choices
 
