@@ -59,7 +59,7 @@ def scenario_options(command: Command) -> Command:
     )
     measure = click.option(
         "--measure/--no-measure",
-        default=True,
+        default=None,
         help="With --pool-file: whether to look at this machine where that pool runs.",
     )
     return click.argument("scenario", required=False, default=None, metavar="[SCENARIO.toml | -]")(

@@ -21,7 +21,7 @@ def recommend(
     scenario: str | None,
     pool_file: str | None,
     pool_name: str | None,
-    measure: bool,
+    measure: bool | None,
     step: str | None,
     output_format: str,
     output: str | None,

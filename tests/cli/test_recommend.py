@@ -464,3 +464,12 @@ def test_a_step_is_simulated_on_request_and_the_choice_rests_on_it() -> None:
 @pytest.mark.parametrize("step", ["50", "50:0", "1:99999999999"])
 def test_what_is_no_step_is_refused(step: str) -> None:
     assert_refused(run("recommend", "--step", step), "--step")
+
+
+@pytest.mark.parametrize("command", ["recommend", "forecast", "plan", "sweep"])
+def test_to_measure_what_is_not_measured_is_refused(tmp_path: Path, command: str) -> None:
+    more = ("--axis", "users=1:3") if command == "sweep" else ()
+    assert_refused(run(command, "--measure", *more), "--pool-file")
+    refused = run(command, "-", "--measure", "--pool-file", pool_file(tmp_path), *more, stdin=FILE)
+    assert_refused(refused, "--measure", "does not go with a scenario file")
+    assert run("recommend", "--no-measure").code == 0
