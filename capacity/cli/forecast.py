@@ -37,7 +37,7 @@ def forecast(
     scenario: str | None,
     pool_file: str | None,
     pool_name: str | None,
-    measure: bool,
+    measure: bool | None,
     workers: int | None,
     at: str | None,
     model: str,
