@@ -20,6 +20,7 @@ from capacity.scenario import Scenario, value_of
 from capacity.sudden_step import step_forecast, users_of_step
 from capacity.table import ROUNDING, Column, Table, repeat, table_of
 from capacity.units import format_fraction, format_rate, shown
+from capacity.wide_spread import simulated
 
 __all__ = [
     "USERS",
@@ -67,7 +68,8 @@ def forecast(
     model : {'open', 'finite'}
         ``open``: requests keep coming at users x requests per click / (think time + service time), whatever
         happens (M/M/c, or the shared-cores pool where ``cpu_time`` is known). ``finite``: who waits sends nothing
-        (M/M/c//N), which is right for a known set of people.
+        (M/M/c//N), which is right for a known set of people. Beyond a ``service_scv`` of 4, and up to 16, the open
+        model's figures are simulated (some seconds, always the same figures).
     edges : Edges, optional
         The edges between verdicts.
     step : (int, int), optional
@@ -112,12 +114,15 @@ def forecast(
     edges = Edges() if edges is None else edges
     workers = np.array([float(settings.max_children)])
     predictions = predictions_of(table, workers, counts, model=model, edges=edges)
+    wide = None
+    if model == "open" and scenario.workload.service_scv > LARGEST_SCV:
+        predictions, wide = simulated(scenario, settings.max_children, predictions, edges)
     return Forecast(
         pool=settings,
         model=model,
         predictions=predictions,
         bands=user_bands(table, workers, model=model, edges=edges),
-        cautions=(*workload_cautions(scenario, model), *prediction_cautions(predictions, model=model)),
+        cautions=(*workload_cautions(scenario, model, wide), *prediction_cautions(predictions, model=model)),
         assumptions=stated_assumptions(scenario),
         step=rush,
     )
@@ -207,8 +212,8 @@ def prediction_at(columns: Mapping[str, Column], row: int, users: float, offered
     )
 
 
-def workload_cautions(scenario: Scenario, model: ModelName = "open") -> tuple[str, ...]:
-    """What the inputs leave open, in words."""
+def workload_cautions(scenario: Scenario, model: ModelName = "open", spread: str | None = None) -> tuple[str, ...]:
+    """What the inputs leave open, in words; ``spread`` is what there is to say of service_scv, where it is known."""
     workload, cautions = scenario.workload, []
     if workload.cpu_time is None:
         rate = format_rate(scenario.host.cpus / workload.service_time)
@@ -218,7 +223,7 @@ def workload_cautions(scenario: Scenario, model: ModelName = "open") -> tuple[st
             "of %C times %d in FPM's access log, or server CPU seconds divided by requests"
         )
     if workload.service_scv != 1:
-        cautions.append(_spread_caution(scenario, model))
+        cautions.append(spread or _spread_caution(scenario, model))
     if workload.requests_per_click != 1:
         cautions.append(
             f"a click makes {workload.requests_per_click:g} requests; they are taken as independent, and in the "

@@ -39,6 +39,7 @@ from capacity.results import Choice, Limit, Prediction, Recommendation, UserBand
 from capacity.scenario import Scenario, value_of
 from capacity.sudden_step import step_recommendation, users_of_step
 from capacity.table import Table, repeat
+from capacity.units import format_fraction
 
 __all__ = ["decide", "recommend", "recommend_many", "users_around"]
 
@@ -204,7 +205,12 @@ def _settings(
     service = scenario.workload.service_time
     choices = (
         process_manager.explain(
-            pm, preferred, known=current is not None, min_spare=settings.min_spare_servers, memory_share=share
+            pm,
+            preferred,
+            known=current is not None,
+            min_spare=settings.min_spare_servers,
+            memory_share=share,
+            rush=_rush(scenario, settings, row["arrival_rate"] * service),
         ),
         *_burst_choice(scenario, table, settings, row["arrival_rate"]),
         recycling.explain(int(chosen["max_requests"]), per_worker, kept=kept),
@@ -213,6 +219,18 @@ def _settings(
         timeouts.grace(service, scenario.web_server_timeout, scenario.workload.service_scv),
     )
     return settings, choices
+
+
+def _rush(scenario: Scenario, pool: PoolSettings, load: float) -> str:
+    """How long a dynamic pool takes to grow to a load [erlang] that comes at once."""
+    if pool.pm != "dynamic" or np.isnan(load):
+        return ""
+    before = scenario.load_before_step
+    ticks = process_manager.growth(pool, before * load, load)
+    come = f"when the load jumps from {format_fraction(before)} of the expected one to all of it"
+    if ticks == 0:
+        return f" (its spares are enough {come})"
+    return f": it takes about {ticks} s to have the workers {come}"
 
 
 def _burst_choice(scenario: Scenario, table: Table, pool: PoolSettings, rate: float) -> tuple[Choice, ...]:

@@ -578,3 +578,13 @@ def test_how_many_requests_outlast_the_web_server_depends_on_their_spread(scv, s
     said = [caution for caution in recommend(scenario).cautions if "web server gives up" in caution]
     assert len(said) == (share is not None)
     assert share is None or f"and {share} of requests take longer" in said[0]
+
+
+def test_the_lag_of_a_dynamic_pool_is_a_number_of_seconds():
+    example = Scenario.example()
+    reason = recommend(example).choices[0].reason
+    assert "it takes about 6 s to have the workers when the load jumps from 30 % of the expected one" in reason
+    calm = recommend(example.model_copy(update={"load_before_step": 0.9})).choices[0].reason
+    assert "its spares are enough when the load jumps from 90 %" in calm
+    nobody = example.model_copy(update={"workload": example.workload.model_copy(update={"users": None})})
+    assert recommend(nobody).choices[0].reason.endswith("a sudden rush waits for forks")
