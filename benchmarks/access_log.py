@@ -18,11 +18,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.machine import peak_memory
 from capacity.fpm.access_format import WANTED_FORMAT, access_format
 from capacity.fpm.log_line import LineFormat
 from capacity.fpm.web_format import nginx_format
 from capacity.measure.logs import LogReading
 
+ROOT = Path(__file__).parents[1]
 STOCK = '%R - %u %t "%m %r%Q%q" %s %f %{milli}d %{kilo}M %C%%'
 NGINX = (
     '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
@@ -102,10 +104,7 @@ def read(path: str, form: str) -> dict[str, float]:
     history, _ = reading.result()
     spent = time.process_time() - start
     assert history is not None
-    # not ru_maxrss: a child begins with its parent's
-    status = Path("/proc/self/status").read_text()
-    peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    return {"requests": history.requests, "noise": history.noise.lines, "seconds": spent, "peak_memory": peak}
+    return {"requests": history.requests, "noise": history.noise.lines, "seconds": spent, "peak_memory": peak_memory()}
 
 
 def main() -> None:
@@ -122,8 +121,8 @@ def main() -> None:
         path = Path(directory) / "access.log"
         written = write_log(path, chosen.megabytes, chosen.format)
         # a process of its own, so that the memory is that of reading and not of writing
-        command = [sys.executable, __file__, "--format", chosen.format, "--read", str(path)]
-        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        command = [sys.executable, "-m", "benchmarks.access_log", "--format", chosen.format, "--read", str(path)]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout)
         size = path.stat().st_size
     if found["requests"] != written or found["noise"]:
         sys.exit(f"{written} lines written, {found['requests']} read, {found['noise']} taken for noise")

@@ -10,6 +10,7 @@ import numpy as np
 from capacity.outcome import NEEDED, judge, solve
 from capacity.policies import cpu, demand, process_manager
 from capacity.policies.verdict import VERDICTS, Edges
+from capacity.queueing.spread import log_service_tail
 from capacity.results import Prediction
 from capacity.scenario import Scenario
 from capacity.table import Table, repeat
@@ -114,6 +115,12 @@ def _enough(table: Table, users: int, needed: float, workers: float) -> float:
     return float(counts[calm[0]]) if calm.size else needed
 
 
+@np.errstate(all="ignore")
+def _longer_than(services: float, service_scv: float) -> float:
+    """Share of requests that hold a worker for so many mean service times."""
+    return float(np.exp(log_service_tail(np.array([services]), np.array([service_scv]))[0]))
+
+
 def cautions(scenario: Scenario, row: Mapping[str, float], binding: str) -> tuple[str, ...]:
     """What the decision leaves open, in words."""
     notes = []
@@ -137,7 +144,7 @@ def cautions(scenario: Scenario, row: Mapping[str, float], binding: str) -> tupl
             "this pool's share"
         )
     patience, service = scenario.web_server_timeout, scenario.workload.service_time
-    late = math.exp(-patience / service)
+    late = _longer_than(patience / service, scenario.workload.service_scv)
     if late > 1e-3:
         notes.append(
             f"the web server gives up after {format_seconds(patience)}, and {format_fraction(late)} of requests take "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -57,8 +57,8 @@ class PoolSettings(InputModel):
     Examples
     --------
     >>> pool = PoolSettings(pm="dynamic", max_children=20, min_spare_servers=2, max_spare_servers=6)
-    >>> pool.start_servers
-    4
+    >>> pool.start_servers, pool.spares
+    (4, '4/2/6')
     >>> pool.model_copy(update={"pm": "static"})
     PoolSettings(pm='static', max_children=20)
     >>> pool.model_copy(update={"max_children": 5})
@@ -104,6 +104,27 @@ class PoolSettings(InputModel):
         examples=["30s"],
         json_schema_extra=SECONDS,
     )
+
+    @property
+    def spares(self) -> str:
+        """Start, min-spare and max-spare servers as people write them, such as ``4/2/6``; empty unless dynamic."""
+        shown = (self.start_servers, self.min_spare_servers, self.max_spare_servers)
+        return "/".join(map(str, shown)) if self.pm == "dynamic" else ""
+
+    def resized(self, workers: int) -> Self:
+        """Copy with another ``max_children`` [-], and start and spare servers in proportion, each at least 1.
+
+        Examples
+        --------
+        >>> PoolSettings(pm="dynamic", max_children=20, min_spare_servers=2, max_spare_servers=6).resized(45).spares
+        '9/5/14'
+        """
+        spares = ("start_servers", "min_spare_servers", "max_spare_servers")
+        now = {name: getattr(self, name) for name in spares if getattr(self, name) is not None}
+        then = {
+            name: max((2 * n * workers + self.max_children) // (2 * self.max_children), 1) for name, n in now.items()
+        }
+        return self.model_copy(update={"max_children": workers, **then})
 
     @field_validator("min_spare_servers", "max_spare_servers", "start_servers", mode="before")
     @classmethod

@@ -39,14 +39,16 @@ from capacity.prediction import (
 )
 from capacity.results import Choice, Limit, Prediction, Recommendation, UserBand
 from capacity.scenario import Scenario, value_of
+from capacity.sudden_step import step_recommendation, users_of_step
 from capacity.table import Table, repeat
+from capacity.units import format_fraction
 
 __all__ = ["decide", "recommend", "recommend_many", "users_around"]
 
 _BLOCK = 4096  # rows; fewer pay for the steps of the searches, more no longer stay in the cache
 
 
-def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendation:
+def recommend(scenario: Scenario, *, edges: Edges | None = None, step: tuple[int, int] | None = None) -> Recommendation:
     """Recommend a pool for a scenario, with the reason beside every number.
 
     Parameters
@@ -54,12 +56,21 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendati
     scenario : Scenario
     edges : Edges, optional
         The edges between verdicts.
+    step : (int, int), optional
+        Users before and after a sudden step [-]: the pool is simulated tick by tick, beside the other process
+        managers of its size, as `forecast` does. The process manager, and with ``process_manager="auto"`` the spare
+        servers too, then rest on what was simulated. That takes a second or two.
 
     Returns
     -------
     Recommendation
         Also where no number of workers meets the objective: then ``feasible`` is False and ``shortfall`` says
         how many workers are missing.
+
+    Raises
+    ------
+    InvalidInput
+        This is no scenario or no step, or the step is too large to be simulated.
 
     Examples
     --------
@@ -69,13 +80,25 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendati
     >>> pool = result.pool
     >>> pool.max_children, pool.start_servers, pool.min_spare_servers, pool.max_spare_servers
     (40, 8, 4, 16)
+
+    Whether it holds when 50 users become 150 at once; the process manager of today is kept.
+
+    >>> rush = recommend(Scenario.example(), step=(50, 150))
+    >>> [(outcome.pool.pm, f"{outcome.waiting_time:.2f} s") for outcome in rush.step.outcomes]
+    [('dynamic', '0.18 s'), ('static', '0.00 s'), ('dynamic', '0.02 s'), ('ondemand', '0.00 s')]
     """
     require(scenario, edges)
+    users = None if step is None else users_of_step(step)
     edges = Edges() if edges is None else edges
     table = row_of(scenario)
     decision = decide(table)
     row = {name: float(column[0]) for name, column in decision.items()}
     pool, choices = _settings(scenario, table, decision, row)
+    rush = None
+    if users is not None:
+        rush, why = step_recommendation(scenario, pool, *users)
+        pool = rush.outcomes[0].pool
+        choices = (*why, *(choice for choice in choices if choice.setting not in {each.setting for each in why}))
     binding = LIMITS[int(row["binding"])]
     current = scenario.pool
     pools = np.array([float(each.max_children) for each in (pool, current) if each])
@@ -113,6 +136,7 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None) -> Recommendati
         ),
         assumptions=stated_assumptions(scenario),
         rules_of_thumb=rules_of_thumb.all_rules(scenario),
+        step=rush,
     )
 
 
@@ -189,7 +213,12 @@ def _settings(
     service = scenario.workload.service_time
     choices = (
         process_manager.explain(
-            pm, preferred, known=current is not None, min_spare=settings.min_spare_servers, memory_share=share
+            pm,
+            preferred,
+            known=current is not None,
+            min_spare=settings.min_spare_servers,
+            memory_share=share,
+            rush=_rush(scenario, settings, row["arrival_rate"] * service),
         ),
         *_burst_choice(scenario, table, settings, row["arrival_rate"]),
         recycling.explain(int(chosen["max_requests"]), per_worker, kept=kept),
@@ -201,9 +230,21 @@ def _settings(
             somaxconn=scenario.host.somaxconn,
         ),
         timeouts.explain_terminate(int(row["terminate_after"]), service),
-        timeouts.grace(service, scenario.web_server_timeout),
+        timeouts.grace(service, scenario.web_server_timeout, scenario.workload.service_scv),
     )
     return settings, choices
+
+
+def _rush(scenario: Scenario, pool: PoolSettings, load: float) -> str:
+    """How long a dynamic pool takes to grow to a load [erlang] that comes at once."""
+    if pool.pm != "dynamic" or np.isnan(load):
+        return ""
+    before = scenario.load_before_step
+    ticks = process_manager.growth(pool, before * load, load)
+    come = f"when the load jumps from {format_fraction(before)} of the expected one to all of it"
+    if ticks == 0:
+        return f" (its spares are enough {come})"
+    return f": it takes about {ticks} s to have the workers {come}"
 
 
 def _burst_choice(scenario: Scenario, table: Table, pool: PoolSettings, rate: float) -> tuple[Choice, ...]:

@@ -234,6 +234,7 @@ class Recommendation(Result):
     cautions: tuple[str, ...]
     assumptions: tuple[Assumption, ...]
     rules_of_thumb: tuple[RuleOfThumb, ...]
+    step: StepForecast | None = Field(default=None, description="a sudden step in load, where one was asked for")
 
     def users_for(self, verdict: Verdict) -> int | None:
         """Largest number of users with this verdict; None where none gets it."""

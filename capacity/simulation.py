@@ -1,14 +1,15 @@
-"""Waits by simulation, for service times that no formula fits: a sample from a log, whatever its law.
+"""Waits by simulation, for service times that no formula fits: a sample from a log, or a very wide lognormal law.
 
-A Poisson stream whose service times are drawn from the sample goes through `capacity.queueing.replay`, in independent
+A Poisson stream whose service times are drawn from it goes through `capacity.queueing.replay`, in independent
 runs; how these differ tells how far their mean can be trusted. The same seed gives the same figures.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,13 +20,14 @@ from capacity.queueing import replay
 from capacity.tally import numbers
 from capacity.units import shown
 
-__all__ = ["SimulatedQueue", "simulated_queue"]
+__all__ = ["SimulatedQueue", "simulated_lognormal_queue", "simulated_queue"]
 
 RUNS: Final = 20
 LEAST_REQUESTS: Final = 10_000
 MOST_REQUESTS: Final = 10_000_000
 MOST_SERVERS: Final = 100_000
 LONGEST_TIME: Final = 1e9
+LARGEST_SCV: Final = 100.0
 _RELAXATIONS = 4.0  # from empty, after which 1/e^4 of the way to the steady state is left
 _MOST_WARM_UP = 50  # times the requests that count; where more is needed, nothing is known
 
@@ -105,21 +107,116 @@ def simulated_queue(
     >>> [round(time.value, 1) for time in pool.response_time_quantiles]
     [1.2]
     """
-    levels = tuple(p) if isinstance(p, (tuple, list)) else (p,)
+    levels = _levels(p)
     sample = numbers(service_times, "service_times")
-    _check(levels, servers, arrival_rate, sample, requests, seed)
-    sample_mean = float(sample.mean())
-    spare = 1 - arrival_rate * sample_mean / servers
+    problems = _problems(levels, servers, arrival_rate, requests, seed)
+    if not (sample.size and ((sample >= 0) & (sample <= LONGEST_TIME)).all()):
+        rule = f"must be times from 0 to {LONGEST_TIME:g} s, and one of them at least"
+        problems.append(Problem("service_times", rule))
+    if problems:
+        raise InvalidInput(problems)
+    mean = float(sample.mean())
+    scv = float(sample.var()) / mean**2 if mean else 0.0
+    law = _Law(mean, scv, lambda generator, size: generator.choice(sample, size))
+    return _simulated(levels, servers, arrival_rate, law, requests, seed, confidence)
+
+
+def simulated_lognormal_queue(
+    p: float | tuple[float, ...] = (0.5, 0.9, 0.95, 0.99),
+    *,
+    servers: int,
+    arrival_rate: float,
+    service_time: float,
+    service_scv: float,
+    requests: int = 400_000,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
+) -> SimulatedQueue:
+    """Waits and responses of a pool under a Poisson stream whose service times are lognormal.
+
+    Parameters
+    ----------
+    p : float or tuple of float
+        Which quantiles [-], 0 to 1, both exclusive.
+    servers : int
+        c [-], 1 to 100 000.
+    arrival_rate : float
+        lambda [1/s], greater than 0.
+    service_time : float
+        Mean S [s], 0 to 1e9.
+    service_scv : float
+        Squared coefficient of variation of the service time [-], 0 to 100.
+    requests, seed, confidence
+        As in `simulated_queue`.
+
+    Returns
+    -------
+    SimulatedQueue
+
+    Raises
+    ------
+    InvalidInput
+        If an argument is out of its domain.
+
+    Notes
+    -----
+    Up to a spread of 4 ``queueing.mgc_*`` are quicker and at least as exact. Beyond it a few very long requests decide
+    on the mean wait: the intervals are wide, and hold the truth less often than they say (75 to 85 of 100 times instead
+    of 90 at spreads of 8 and 16).
+
+    Examples
+    --------
+    >>> pool = simulated_lognormal_queue(servers=20, arrival_rate=64, service_time=0.25, service_scv=9)
+    >>> 0.03 < pool.waiting_time.value < 0.06  # exponential times wait 16 ms
+    True
+    """
+    levels = _levels(p)
+    problems = _problems(levels, servers, arrival_rate, requests, seed)
+    for name, value, most, unit in (
+        ("service_time", service_time, LONGEST_TIME, " s"),
+        ("service_scv", service_scv, LARGEST_SCV, ""),
+    ):
+        if not (isinstance(value, (int, float)) and 0 <= value <= most):
+            problems.append(Problem(name, f"must be from 0 to {most:g}{unit}", shown(value)))
+    if problems:
+        raise InvalidInput(problems)
+    width = math.sqrt(math.log1p(service_scv))
+    shift = -width * width / 2
+
+    def draw(generator: np.random.Generator, size: int) -> FloatArray:
+        return service_time * generator.lognormal(shift, width, size)
+
+    law = _Law(service_time, service_scv, draw)
+    return _simulated(levels, servers, arrival_rate, law, requests, seed, confidence)
+
+
+class _Law(NamedTuple):
+    """Mean and squared coefficient of variation of service times, and how to draw some."""
+
+    mean: float
+    scv: float
+    draw: Callable[[np.random.Generator, int], FloatArray]
+
+
+def _simulated(
+    levels: tuple[float, ...],
+    servers: int,
+    arrival_rate: float,
+    law: _Law,
+    requests: int,
+    seed: int,
+    confidence: float,
+) -> SimulatedQueue:
+    spare = 1 - arrival_rate * law.mean / servers
     if spare <= 0:
         endless = Estimate(math.inf)
         return SimulatedQueue(Estimate(1.0), endless, (endless,) * len(levels), (endless,) * len(levels))
-    scv = float(sample.var()) / sample_mean**2 if sample_mean else 0.0
     each = -(-requests // RUNS)
-    warm_up = math.ceil(min(2 * _RELAXATIONS * (1 + scv) / spare**2 + 20 * servers, _MOST_WARM_UP * each))
+    warm_up = math.ceil(min(2 * _RELAXATIONS * (1 + law.scv) / spare**2 + 20 * servers, _MOST_WARM_UP * each))
     waits, responses = np.empty((2, RUNS, each))
     for place, generator in enumerate(np.random.default_rng(seed).spawn(RUNS)):
         arrivals = np.cumsum(generator.exponential(1 / arrival_rate, warm_up + each))
-        services = generator.choice(sample, warm_up + each)
+        services = law.draw(generator, warm_up + each)
         waited = np.asarray(replay(arrival_times=arrivals, service_times=services, servers=servers))
         waits[place], responses[place] = waited[warm_up:], (waited + services)[warm_up:]
     half = student_t(confidence, RUNS - 1) / math.sqrt(RUNS)
@@ -144,9 +241,11 @@ def simulated_queue(
     )
 
 
-def _check(
-    levels: tuple[float, ...], servers: int, arrival_rate: float, sample: FloatArray, requests: int, seed: int
-) -> None:
+def _levels(p: float | tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(p) if isinstance(p, (tuple, list)) else (p,)
+
+
+def _problems(levels: tuple[float, ...], servers: int, arrival_rate: float, requests: int, seed: int) -> list[Problem]:
     problems = []
     if not levels or not all(isinstance(p, (int, float)) and 0 < p < 1 for p in levels):
         problems.append(Problem("p", "must be between 0 and 1, both exclusive", shown(levels)))
@@ -161,9 +260,4 @@ def _check(
             problems.append(Problem(name, f"must be a whole number from {least} to {most}", shown(value)))
     if not (isinstance(arrival_rate, (int, float)) and 0 < arrival_rate < math.inf):
         problems.append(Problem("arrival_rate", "must be a finite rate greater than 0/s", shown(arrival_rate)))
-    if not (sample.size and ((sample >= 0) & (sample <= LONGEST_TIME)).all()):
-        problems.append(
-            Problem("service_times", f"must be times from 0 to {LONGEST_TIME:g} s, and one of them at least")
-        )
-    if problems:
-        raise InvalidInput(problems)
+    return problems

@@ -123,3 +123,19 @@ def test_a_changed_copy_is_checked():
 def test_a_dynamic_pool_made_static_forgets_its_spares():
     static = PoolSettings(**WITH_START).model_copy(update={"pm": "static"})
     assert static == PoolSettings(pm="static", max_children=20)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7, 19, 20, 21, 400, 2**22])
+def test_another_size_keeps_the_proportions_and_what_fpm_accepts(workers):
+    pool = PoolSettings(
+        pm="dynamic", max_children=20, start_servers=4, min_spare_servers=2, max_spare_servers=20, listen_backlog=64
+    )
+    other = pool.resized(workers)
+    spares = (other.start_servers, other.min_spare_servers, other.max_spare_servers)
+    assert all(abs(then - now * workers / 20) <= 1 for then, now in zip(spares, (4, 2, 20), strict=True))
+    assert 1 <= spares[1] <= spares[0] <= spares[2] <= other.max_children == workers
+    assert other.listen_backlog == 64
+    assert pool.resized(20) == pool
+    assert PoolSettings(pm="ondemand", max_children=20).resized(workers) == PoolSettings(
+        pm="ondemand", max_children=workers
+    )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from capacity import Edges, Host, InvalidInput, Objective, PoolSettings, Scenari
 from capacity.policies.verdict import VERDICTS
 from capacity.prediction import largest_users, predict, rate_of
 from capacity.table import repeat, table_of, take
+
+from .oracles.tables import read_table
 
 MODELS = ("open", "finite")
 
@@ -97,7 +100,8 @@ def test_the_scenarios_own_pool_is_the_default():
     settings = PoolSettings(pm="static", max_children=20)
     assert forecast(Scenario.example()).pool == Scenario.example().pool
     assert forecast(Scenario.example(), pool=settings).pool == settings
-    assert forecast(Scenario.example(), pool=np.int64(20)).pool == settings
+    assert forecast(Scenario.example(), pool=np.int64(20)).pool == Scenario.example().pool
+    assert forecast(Scenario.example().model_copy(update={"pool": None}), pool=np.int64(20)).pool == settings
     assert forecast(Scenario.example(), pool=20).predictions == forecast(Scenario.example()).predictions
 
 
@@ -282,15 +286,29 @@ def test_a_spread_within_what_is_measured_is_said_with_its_error():
         assert "lognormal" in only_spread(scv)
         assert "within 5 %" in only_spread(scv)
         assert "within 15 %" in only_spread(scv, cpu_time=0.05)
-    assert "quarter longer" in only_spread(4)
-    assert "quarter" not in only_spread(0.5)
+    assert "gamma" not in only_spread(0.5)
+
+
+def test_what_another_law_would_wait_is_said_for_the_spread_there_is():
+    # gamma beside lognormal, where the mean wait is 0.02 service times or more, in the simulated pools of both tables
+    tables = [read_table(name) for name in ("mgc", "mgc_held_out")]
+    columns = ("servers", "utilization", "service_scv", "law", "waiting_time")
+    rows = np.concatenate([np.stack([table[name] for name in columns], axis=1) for table in tables])
+    waits = {tuple(row[:4]): row[4] for row in rows}
+    for scv in (2.0, 4.0):
+        pairs = [
+            (waits[(*key[:3], 1.0)], wait) for key, wait in waits.items() if key[2:] == (scv, 2.0) and wait >= 0.02
+        ]
+        most = max(gamma / lognormal for gamma, lognormal in pairs) - 1
+        said = int(re.search(r"wait up to (\d+) % longer", only_spread(scv))[1]) / 100
+        assert abs(said - most) < 0.05
 
 
 def test_a_spread_beyond_what_is_measured_is_a_caution_with_the_factor():
-    said = only_spread(9)
+    said = only_spread(19)
     assert "exponential" in said
     assert "longer" in said
-    assert "about 5 times" in said  # Pollaczek and Khinchin: (1 + scv)/2
+    assert "about 10 times" in said  # Pollaczek and Khinchin: (1 + scv)/2
 
 
 @pytest.mark.parametrize(("scv", "word"), [(0, "shorter"), (4, "longer"), (9, "longer")])

@@ -564,3 +564,27 @@ def test_a_recommendation_twice_is_the_same(name):
     assert isinstance(first, Recommendation)
     assert first == second
     assert first.to_json() == second.to_json()
+
+
+# Longer than 60 s with a mean of 10 s: e^-6 of exponential times; of lognormal ones by the normal distribution; of
+# constant ones none, or all where the web server waits for less
+@pytest.mark.parametrize(
+    ("scv", "service_time", "share"),
+    [(1.0, 10.0, "0.248 %"), (4.0, 10.0, "2.03 %"), (0.5, 10.0, None), (0.0, 59.0, None), (0.0, 61.0, "100 %")],
+)
+def test_how_many_requests_outlast_the_web_server_depends_on_their_spread(scv, service_time, share):
+    workload = {"service_time": service_time, "service_scv": scv, "users": 3, "think_time": 10.0}
+    scenario = Scenario.from_mapping(Scenario.example().to_mapping() | {"workload": workload})
+    said = [caution for caution in recommend(scenario).cautions if "web server gives up" in caution]
+    assert len(said) == (share is not None)
+    assert share is None or f"and {share} of requests take longer" in said[0]
+
+
+def test_the_lag_of_a_dynamic_pool_is_a_number_of_seconds():
+    example = Scenario.example()
+    reason = recommend(example).choices[0].reason
+    assert "it takes about 6 s to have the workers when the load jumps from 30 % of the expected one" in reason
+    calm = recommend(example.model_copy(update={"load_before_step": 0.9})).choices[0].reason
+    assert "its spares are enough when the load jumps from 90 %" in calm
+    nobody = example.model_copy(update={"workload": example.workload.model_copy(update={"users": None})})
+    assert recommend(nobody).choices[0].reason.endswith("a sudden rush waits for forks")

@@ -10,7 +10,7 @@ import pytest
 from capacity import queueing
 from capacity.errors import InvalidInput
 from capacity.intervals import Estimate
-from capacity.simulation import SimulatedQueue, simulated_queue
+from capacity.simulation import SimulatedQueue, simulated_lognormal_queue, simulated_queue
 
 POOL = {"servers": 4, "arrival_rate": 12.0, "service_times": [0.25], "requests": 20_000}
 
@@ -115,3 +115,40 @@ def test_every_problem_is_named_at_once() -> None:
         simulated_queue(2.0, servers=0, arrival_rate=-1.0, service_times=[], requests=1, seed=-1)
     fields = {problem.field for problem in caught.value.problems}
     assert fields == {"p", "servers", "arrival_rate", "service_times", "requests", "seed"}
+
+
+def test_lognormal_times_of_a_wide_spread_wait_as_pollaczek_and_khinchin_say() -> None:
+    # one server: (1 + scv)/2 rho/(1 - rho) services
+    case = {"servers": 1, "arrival_rate": 2.0, "service_time": 0.25, "service_scv": 8.0}
+    pool = simulated_lognormal_queue(0.95, **case, requests=1_000_000, confidence=0.98)
+    assert_holds(pool.waiting_time, 4.5 * 0.25)
+    assert_holds(pool.wait_probability, 0.5)
+
+
+def test_lognormal_times_wait_as_the_formulas_say_where_there_are_some() -> None:
+    case = {"servers": 8, "arrival_rate": 25.6, "service_time": 0.25, "service_scv": 4.0}
+    pool = simulated_lognormal_queue((0.5, 0.95), **case, requests=1_000_000)
+    assert pool.waiting_time.value == pytest.approx(queueing.mgc_waiting_time(**case), rel=0.12)  # half interval 6 %
+    for p, found in zip((0.5, 0.95), pool.response_time_quantiles, strict=True):
+        assert found.value == pytest.approx(queueing.mgc_response_time_quantile(p, **case), rel=0.06)
+
+
+def test_a_lognormal_queue_that_is_full_has_no_figures() -> None:
+    full = simulated_lognormal_queue(0.5, servers=2, arrival_rate=8, service_time=0.25, service_scv=9)
+    assert full.waiting_time.value == full.response_time_quantiles[0].value == math.inf
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"service_time": -1}, "service_time must be from 0"),
+        ({"service_time": math.nan}, "service_time must be from 0"),
+        ({"service_scv": 101}, "service_scv must be from 0 to 100"),
+        ({"service_scv": "9"}, "service_scv must be from 0 to 100"),
+        ({"servers": 0}, "servers must be a whole number"),
+    ],
+)
+def test_what_is_no_lognormal_queue_is_refused(change: dict[str, object], words: str) -> None:
+    case = {"servers": 2, "arrival_rate": 4, "service_time": 0.25, "service_scv": 9} | change
+    with pytest.raises(InvalidInput, match=words):
+        simulated_lognormal_queue(0.5, **case)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from capacity import Forecast, InvalidInput, PoolSettings, Scenario, forecast
+from capacity import Forecast, InvalidInput, PoolSettings, Recommendation, Scenario, forecast, recommend
 from capacity.fpm.step import simulate_step
 
 EXAMPLE = Scenario.example()
@@ -86,3 +86,92 @@ def test_a_step_too_large_to_simulate_is_refused() -> None:
         forecast(EXAMPLE, step=(50, 10**6))
     with pytest.raises(InvalidInput, match="step must be small enough to simulate"):
         forecast(EXAMPLE, pool=10**5, step=(50, 150))
+
+
+# --- recommend through a step
+
+
+def planned(step: tuple[int, int] | None = (50, 150), **changes: dict[str, object]) -> Recommendation:
+    tables = EXAMPLE.to_mapping()
+    scenario = Scenario.from_mapping(
+        {name: tables.get(name, {}) | changes.get(name, {}) for name in tables.keys() | changes}
+    )
+    return recommend(scenario, step=step)
+
+
+AUTO = {"process_manager": "auto"}
+ROOMY = {"ram": "64GiB"}
+
+
+def reason(result: Recommendation, setting: str = "pm") -> str:
+    return next(choice.reason for choice in result.choices if choice.setting == setting)
+
+
+def test_a_recommendation_without_a_step_is_the_same_but_for_it() -> None:
+    plain, rush = planned(step=None), planned()
+    assert plain.step is None
+    assert rush.pool == plain.pool
+    assert rush.choices[1:] == plain.choices[1:]
+    assert Recommendation.model_validate_json(rush.to_json()) == rush
+
+
+def test_the_step_of_a_recommendation_is_that_of_a_forecast_of_its_pool() -> None:
+    kept = planned()
+    same = forecast(EXAMPLE, pool=kept.pool, users=[1], step=(50, 150)).step
+    assert kept.step.outcomes == same.outcomes
+    assert (kept.step.window, kept.step.choice.value) == (same.window, same.choice.value)
+
+
+def test_auto_takes_static_where_it_fits_since_todays_dynamic_pool_fails_the_step() -> None:
+    kept = planned(host=ROOMY)
+    assert kept.pool.pm == "dynamic"
+    assert "kept as it is today; static would be better: requests wait" in reason(kept)
+    chosen = planned(host=ROOMY, policy=AUTO)
+    assert (chosen.pool.pm, chosen.step.outcomes[0].pool) == ("static", chosen.pool)
+    waits = {outcome.pool.spares or outcome.pool.pm: outcome.waiting_time for outcome in kept.step.outcomes}
+    assert waits[kept.pool.spares] > 10 * waits["static"]
+    assert f"{1000 * waits[kept.pool.spares]:.3g} ms" in reason(kept)
+
+
+def test_auto_takes_spares_for_the_step_where_static_does_not_fit() -> None:
+    kept, chosen = planned(), planned(policy=AUTO)
+    assert (kept.pool.spares, chosen.pool.spares) == ("8/4/16", "14/12/14")
+    assert chosen.step.outcomes[0].pool == chosen.pool
+    assert chosen.step.outcomes[0].waiting_time < 0.2 * kept.step.outcomes[0].waiting_time
+    assert "static would hold 2.50 GiB, 100 % of the memory left for PHP" in reason(chosen)
+    assert "the fewest that keep a mean wait of 100 ms" in reason(chosen, "min_spare_servers")
+    assert [choice.setting for choice in chosen.choices].count("min_spare_servers") == 1
+    assert {outcome.pool.spares for outcome in chosen.step.outcomes} == {"8/4/16", "14/12/14", ""}
+
+
+def test_auto_forks_on_demand_on_a_host_with_many_pools_that_rest() -> None:
+    chosen = planned(step=(1, 150), host=ROOMY, policy=AUTO | {"pools_on_host": 30})
+    assert chosen.pool.pm == "ondemand"
+    assert "holds no memory while nobody comes" in reason(chosen)
+    assert planned(step=None, host=ROOMY, policy=AUTO | {"pools_on_host": 30}).pool.pm == "dynamic"
+    busy = planned(step=(100, 150), host=ROOMY, policy=AUTO | {"pools_on_host": 30})
+    assert busy.pool.pm == "dynamic"
+
+
+def test_a_pool_that_meets_the_step_stays_with_the_spares_it_has() -> None:
+    calm = planned(step=(140, 150), policy=AUTO)
+    assert calm.pool.spares == "8/4/16"
+    assert reason(calm).startswith("dynamic meets it: requests wait")
+    assert "after a sudden step from 140 to 150 users (static " in reason(calm)
+
+
+def test_an_idle_timeout_of_today_outlives_the_change_to_ondemand() -> None:
+    today = {"pm": "dynamic", "process_idle_timeout": 30}
+    crowd = {"process_manager": "auto", "pools_on_host": 30}
+    assert planned(step=(1, 150), host=ROOMY, policy=crowd, pool=today).pool.process_idle_timeout == 30
+
+
+def test_a_recommendation_wants_a_step_it_can_simulate() -> None:
+    with pytest.raises(InvalidInput, match="step must be two numbers of users"):
+        planned(step=(50,))  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="step must be small enough to simulate"):
+        planned(step=(50, 10**6))
+    tables = EXAMPLE.to_mapping()
+    by_rate = Scenario.from_mapping(tables | {"workload": {"service_time": 0.25, "arrival_rate": 120}})
+    with pytest.raises(InvalidInput, match=r"workload\.think_time is missing"):
+        recommend(by_rate, step=(50, 150))

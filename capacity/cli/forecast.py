@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
 
-from capacity.cli.options import given_fields, model_option, scenario_options, whole_numbers
+from capacity.cli.options import (
+    MOST_USERS,
+    given_fields,
+    model_option,
+    scenario_options,
+    step_option,
+    users_of_step,
+    whole_numbers,
+)
 from capacity.cli.output import format_option, output_option, render_table, tell, write
 
-_MOST_USERS = 10**9
 _MOST_WORKERS = 2**22  # capacity.pool.MOST_PROCESSES, which --help must not load
 
 
@@ -24,14 +30,14 @@ _MOST_WORKERS = 2**22  # capacity.pool.MOST_PROCESSES, which --help must not loa
 )
 @click.option("--at", default=None, metavar="N,N,...", help="Numbers of users, such as 50,80,100,150,200.")
 @model_option
-@click.option("--step", default=None, metavar="N:N", help="A sudden step in users, such as 50:150, tick by tick.")
+@step_option
 @format_option("table", "json")
 @output_option
 def forecast(
     scenario: str | None,
     pool_file: str | None,
     pool_name: str | None,
-    measure: bool,
+    measure: bool | None,
     workers: int | None,
     at: str | None,
     model: str,
@@ -55,8 +61,8 @@ def forecast(
     from capacity.prediction import USERS
     from capacity.prediction import forecast as forecast_pool
 
-    users = USERS if at is None else whole_numbers(at, "--at", most=_MOST_USERS, shown_most="10^9", example="50,80,100")
-    rush = None if step is None else _step(step)
+    users = USERS if at is None else whole_numbers(at, "--at", most=MOST_USERS, shown_most="10^9", example="50,80,100")
+    rush = None if step is None else users_of_step(step)
     intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
     tell_assumptions(intake)
     pool = workers if workers is not None else _pool(intake.scenario)
@@ -69,14 +75,6 @@ def forecast(
 
         render_table(lambda console: forecast_text(result, console), output)
     return 0
-
-
-def _step(text: str) -> tuple[int, int]:
-    parts = re.fullmatch("([0-9]{1,10}):([0-9]{1,10})", text.strip())
-    if parts is None or int(parts[1]) > _MOST_USERS or not 1 <= int(parts[2]) <= _MOST_USERS:
-        message = f"must be users before and after, such as 50:150; got {text[:60]!r}"
-        raise click.BadParameter(message, param_hint="--step")
-    return int(parts[1]), int(parts[2])
 
 
 def _pool(scenario: Any) -> Any:

@@ -35,20 +35,32 @@ class Intake:
 
 
 def take_in(
-    scenario: str | None, fields: Mapping[str, Any], *, pool_file: str | None, pool_name: str | None, measure: bool
+    scenario: str | None,
+    fields: Mapping[str, Any],
+    *,
+    pool_file: str | None,
+    pool_name: str | None,
+    measure: bool | None,
 ) -> Intake:
     """Build the scenario; later sources win: case study or file, pool file, measured host, options.
 
     The host is measured only where nothing but the case study stands behind it: a scenario file means what
-    it says.
+    it says. That it is measured (True) is refused where it would not be; None measures where it can.
     """
+    if measure and (pool_file is None or scenario is not None):
+        rule = (
+            "goes with --pool-file"
+            if pool_file is None
+            else "does not go with a scenario file, which means what it says"
+        )
+        raise InvalidInput([Problem("--measure", rule)])
     tables, origins = _base(scenario, fields)
     notes: list[str] = []
     name = pool_name or "www"
     if pool_file is not None:
         name, more = _from_pool_file(tables, origins, pool_file, pool_name)
         notes += more
-        if measure and scenario is None:
+        if measure is not False and scenario is None:
             notes += _from_host(tables, origins, name, pool_file)
     elif pool_name is not None:
         raise InvalidInput([Problem("--pool", "goes with --pool-file", repr(pool_name))])

@@ -10,6 +10,8 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+MOST_USERS: Final = 10**9
+
 # option, scenario field, type, help; sizes and times are read by the scenario itself, which wants their unit
 FIELDS: Final = (
     ("--ram", "host.ram", str, "Memory of the host, such as 4GiB."),
@@ -58,7 +60,7 @@ def scenario_options(command: Command) -> Command:
     )
     measure = click.option(
         "--measure/--no-measure",
-        default=True,
+        default=None,
         help="With --pool-file: whether to look at this machine where that pool runs.",
     )
     return click.argument("scenario", required=False, default=None, metavar="[SCENARIO.toml | -]")(
@@ -72,6 +74,20 @@ model_option = click.option(
     default="open",
     help="open: requests keep coming whatever happens; finite: who waits sends nothing.",
 )
+
+
+step_option = click.option(
+    "--step", default=None, metavar="N:N", help="A sudden step in users, such as 50:150, tick by tick."
+)
+
+
+def users_of_step(text: str) -> tuple[int, int]:
+    """Users before and after the step that ``--step`` states."""
+    parts = re.fullmatch("([0-9]{1,10}):([0-9]{1,10})", text.strip())
+    if parts is None or int(parts[1]) > MOST_USERS or not 1 <= int(parts[2]) <= MOST_USERS:
+        message = f"must be users before and after, such as 50:150; got {text[:60]!r}"
+        raise click.BadParameter(message, param_hint="--step")
+    return int(parts[1]), int(parts[2])
 
 
 def whole_numbers(text: str, option: str, *, most: int, shown_most: str, example: str) -> list[int]:

@@ -57,7 +57,7 @@ def plan(
     scenario: str | None,
     pool_file: str | None,
     pool_name: str | None,
-    measure: bool,
+    measure: bool | None,
     stored: str | None,
     check: str | None,
     output_format: str | None,
@@ -98,7 +98,7 @@ def plan(
 
 
 def _made(
-    scenario: str | None, pool_file: str | None, pool_name: str | None, measure: bool, others: dict[str, Any]
+    scenario: str | None, pool_file: str | None, pool_name: str | None, measure: bool | None, others: dict[str, Any]
 ) -> ChangePlan:
     from capacity.cli.intake import take_in, tell_assumptions
     from capacity.plan.application import inspect_application

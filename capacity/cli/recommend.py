@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from capacity.cli.options import given_fields, scenario_options
+from capacity.cli.options import given_fields, scenario_options, step_option, users_of_step
 from capacity.cli.output import format_option, output_option, render_table, tell, write
 
 INFEASIBLE = 3
@@ -14,13 +14,15 @@ INFEASIBLE = 3
 
 @click.command()
 @scenario_options
+@step_option
 @format_option("table", "json", "conf")
 @output_option
 def recommend(
     scenario: str | None,
     pool_file: str | None,
     pool_name: str | None,
-    measure: bool,
+    measure: bool | None,
+    step: str | None,
     output_format: str,
     output: str | None,
     **fields: Any,
@@ -35,15 +37,17 @@ def recommend(
       capacity recommend --ram 8GiB --cpus 4 --cpu-time 60ms --users 300
       capacity recommend --pool-file /etc/php/8.2/fpm/pool.d/www.conf
       capacity recommend site.toml --format conf
+      capacity recommend --process-manager auto --step 50:150
 
     Exit code 3 says that no pool within the limits meets the objective.
     """  # noqa: D301 click wants the escape itself
     from capacity.cli.intake import take_in, tell_assumptions
     from capacity.recommendation import recommend as recommend_scenario
 
+    rush = None if step is None else users_of_step(step)
     intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
     tell_assumptions(intake)
-    result = recommend_scenario(intake.scenario).with_assumptions(intake.assumptions)
+    result = recommend_scenario(intake.scenario, step=rush).with_assumptions(intake.assumptions)
     if output_format == "json":
         write(result.to_json(), output)
     elif output_format == "conf":

@@ -59,7 +59,7 @@ def sweep(
     scenario: str | None,
     pool_file: str | None,
     pool_name: str | None,
-    measure: bool,
+    measure: bool | None,
     axes: Sequence[str],
     quantities: Sequence[str],
     model: str,

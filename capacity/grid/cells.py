@@ -36,7 +36,8 @@ class Cells:
     """The function a grid is made of: values along the axes in, every cell of their box out. It can be pickled.
 
     ``base`` are the fields that stay, ``moved`` the field and the axis of each array that is handed in. Without a
-    number of workers in either, each cell has the recommended one.
+    number of workers in either, each cell has the recommended one. ``sound`` says that every cell is known to be a
+    scenario, so that none has to be looked at.
     """
 
     base: Mapping[str, float]
@@ -44,6 +45,7 @@ class Cells:
     quantities: tuple[str, ...]
     model: ModelName
     edges: Edges
+    sound: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -75,8 +77,7 @@ class Cells:
             for name, cells in self._solve(table).items():
                 words = QUANTITIES[name].words
                 part[name] = (np.where(np.isnan(cells), -1.0, cells) if words else cells).reshape(part.shape)
-        refused = self.refused(spread)
-        if refused.any():
+        if not self.sound and (refused := self.refused(spread)).any():
             for name in self.quantities:
                 np.copyto(made[name], -1 if QUANTITIES[name].words else np.nan, where=refused)
         return made

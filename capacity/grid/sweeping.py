@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final, get_args
 
@@ -136,7 +137,8 @@ def sweep(
     else:
         if shares is None:
             _check_size(grid)
-        attributes["refused_cells"] = _refused(cells, grid, scenario)
+        attributes["refused_cells"] = refused = _refused(cells, grid, scenario)
+        cells = replace(cells, sound=not refused)
         made = _held(cells, grid, told) if shares is None else _quantiles(cells, grid, along, shares, told)
     kept = [axis for place, axis in enumerate(grid) if place not in along]
     dimensions = [axis.name for axis in kept] if shares is None else ["quantile", *(axis.name for axis in kept)]

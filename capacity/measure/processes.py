@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 
 import psutil
 
 from capacity.errors import InvalidInput, MeasurementError
 from capacity.fpm.pool_file import PoolFile, read_pools
+from capacity.includes import included
 
 __all__ = ["Child", "Master", "configuration", "find_masters", "master_of"]
 
@@ -147,11 +147,8 @@ def configuration(master: Master) -> PoolFile | None:
 
 
 def _included(pattern: str) -> Mapping[str, bytes] | None:
-    # FPM resolves a relative pattern against its compiled-in prefix, which a title does not tell.
-    if not pattern.startswith("/"):
-        return None
-    # Not Path.glob: its * also takes hidden files, unlike glob(3), which FPM uses.
-    return {path: _content(Path(path)) for path in sorted(glob(pattern))}  # noqa: PTH207
+    paths = included(pattern)
+    return None if paths is None else {path: _content(Path(path)) for path in paths}
 
 
 def _content(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from capacity.errors import InvalidInput, Problem, UnreadableFile
 from capacity.fpm.pool_file import PoolFile, folded, read_pools
 from capacity.fpm.rules import Finding, check, refusal, whole_number
 from capacity.fpm.settings import pool_settings
+from capacity.includes import included
 from capacity.plan.probe import SEARCH_PATH, FileState, fpm_information, fpm_version, php_extensions, read_file
 from capacity.plan.steps import IncludeLine
 from capacity.pool import PoolSettings
@@ -197,12 +198,6 @@ def _read(state: FileState, include: Callable[[str], Mapping[str, bytes] | None]
         raise InvalidInput(
             replace(problem, field=f"{state.path}: {problem.field}") for problem in error.problems
         ) from None
-
-
-def included(pattern: str) -> tuple[str, ...] | None:
-    """Files an ``include`` brings in, in FPM's order; None where it is below FPM's prefix, which is not known."""
-    # Not Path.glob: its * also takes hidden files, unlike glob(3), which FPM uses.
-    return tuple(sorted(glob(pattern))) if pattern.startswith("/") else None  # noqa: PTH207
 
 
 def _main_configuration(pool_file: FileState, given: str | None, notes: list[str]) -> FileState:

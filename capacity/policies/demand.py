@@ -22,6 +22,7 @@ INPUTS = (
     "workload.arrival_rate",
     "workload.think_time",
     "workload.service_time",
+    "workload.service_scv",
     "workload.requests_per_click",
     "policy.headroom",
     "objective.max_utilization",

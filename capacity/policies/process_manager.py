@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from capacity.fpm.maintenance import maintain
 from capacity.policies import burst
+from capacity.pool import PoolSettings
 from capacity.results import Choice
 from capacity.table import Column, Table
 from capacity.units import format_fraction
@@ -67,8 +71,36 @@ def best(table: Table, load: Column, worst_case: Column) -> NDArray[np.str_]:
     return np.array(MANAGERS)[preferred(table, load, worst_case).astype(np.intp)]
 
 
-def explain(chosen: str, preferred: str, *, known: bool, min_spare: int | None, memory_share: float) -> Choice:
-    """Choice of the process manager, and what would be better where the current one is kept."""
+def kept(*, known: bool) -> str:
+    """Why the process manager is not the best one."""
+    return "kept as it is today" if known else "as PHP-FPM is shipped, since nothing says what runs today"
+
+
+def growth(pool: PoolSettings, before: float, after: float) -> int:
+    """Ticks, of a second each, until a dynamic pool has the workers for a sudden load [erlang].
+
+    It comes from the load before, with the fewest workers it may have: those busy and `min_spare_servers` idle ones.
+
+    Examples
+    --------
+    >>> pool = PoolSettings(pm="dynamic", max_children=40, start_servers=8, min_spare_servers=4, max_spare_servers=16)
+    >>> growth(pool, 9, 30)  # 13 workers, then 14, 16, 20, 24, 28, 32
+    6
+    """
+    workers, spawn_rate, ticks = math.ceil(before) + (pool.min_spare_servers or 0), 1, 0
+    while workers < min(math.ceil(after), pool.max_children):
+        done = maintain(pool, idle=0, running=workers, spawn_rate=spawn_rate)
+        workers, spawn_rate, ticks = workers + done.forks, done.spawn_rate, ticks + 1
+    return ticks
+
+
+def explain(
+    chosen: str, preferred: str, *, known: bool, min_spare: int | None, memory_share: float, rush: str = ""
+) -> Choice:
+    """Choice of the process manager, and what would be better where the current one is kept.
+
+    ``rush`` goes on about what a sudden rush waits for.
+    """
     why = {
         "static": (
             f"static forks nothing under load and has no lag; it is this host's only pool and takes "
@@ -83,12 +115,11 @@ def explain(chosen: str, preferred: str, *, known: bool, min_spare: int | None, 
     }
     reason = why[preferred]
     if chosen != preferred:
-        kept = "kept as it is today" if known else "as PHP-FPM is shipped, since nothing says what runs today"
-        reason = f"{kept}; {preferred} would be better: {reason}"
+        reason = f"{kept(known=known)}; {preferred} would be better: {reason}"
     if chosen == "dynamic" and min_spare is not None:
         workers = "1 worker" if min_spare == 1 else f"{min_spare} workers"
         reason += (
             f". A dynamic pool grows by at most {workers} a second (its min_spare_servers) and never looks at its "
-            "queue, so a sudden rush waits for forks"
+            f"queue, so a sudden rush waits for forks{rush}"
         )
     return Choice(setting="pm", value=chosen, reason=reason)

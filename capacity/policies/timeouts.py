@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from capacity.queueing.spread import law_of, service_quantile
 from capacity.results import Choice
 from capacity.table import Column, Table
 from capacity.units import format_seconds
@@ -30,11 +31,13 @@ def explain_terminate(seconds: int, service_time: float) -> Choice:
     return Choice(setting="request_terminate_timeout", value=seconds, reason=reason)
 
 
-def grace(service_time: float, patience: float) -> Choice:
+def grace(service_time: float, patience: float, service_scv: float = 1.0) -> Choice:
     """process_control_timeout, a global setting: how long a reload lets requests at work finish."""
-    slowest = -math.log1p(-_FINISH) * service_time
+    slowest = service_quantile(_FINISH, service_scv) * service_time
     seconds = min(max(math.ceil(slowest), _LEAST_GRACE), math.ceil(patience))
-    enough = f"lets 999 of 1000 finish ({format_seconds(slowest)} if service times are exponential)"
+    law = law_of(service_scv)
+    finish = "lets all finish" if law == "constant" else "lets 999 of 1000 finish"
+    enough = f"{finish} ({format_seconds(slowest)} if service times are {law})"
     if slowest > seconds:
         enough = "is as long as the web server waits for an answer; slower requests are lost either way"
     reason = (

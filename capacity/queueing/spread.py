@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, ndtri
 
 from capacity.queueing import _general, shared_pool
 from capacity.queueing._evaluate import Array
@@ -22,7 +22,15 @@ from capacity.queueing._general_table import LARGEST_SCV, MOST_SERVERS
 from capacity.queueing.search import Rows
 from capacity.queueing.shared_pool import Pool
 
-__all__ = ["LARGEST_SCV", "log_service_tail", "response_quantile", "response_tail", "spread_out"]
+__all__ = [
+    "LARGEST_SCV",
+    "law_of",
+    "log_service_tail",
+    "response_quantile",
+    "response_tail",
+    "service_quantile",
+    "spread_out",
+]
 
 _LAW: Final = "lognormal"
 _ROUNDING: Final = 1e-9  # a constant time that is exactly as long as allowed is not late
@@ -85,6 +93,21 @@ def log_service_tail(t: Array, service_scv: Array) -> Array:
         constant = np.where(t[rows] >= 1.0 - _ROUNDING, -np.inf, 0.0 * t[rows])
         tail[rows] = np.where(width > 0, lognormal, constant)
     return tail
+
+
+def service_quantile(p: float, service_scv: float) -> float:
+    """Give the t at which ``log_service_tail`` is log(1 - p), t in service times, for p between 0 and 1."""
+    if service_scv == 1.0 or service_scv > LARGEST_SCV:
+        return float(-np.log1p(-p))
+    width = np.sqrt(np.log1p(service_scv))
+    return float(np.exp(width * (ndtri(p) - width / 2.0)))
+
+
+def law_of(service_scv: float) -> str:
+    """Name of the law that service times of this spread are taken to have."""
+    if service_scv == 1.0 or service_scv > LARGEST_SCV:
+        return "exponential"
+    return "lognormal" if service_scv > 0 else "constant"
 
 
 def response_tail(t: Array, pool: Pool) -> Array:

@@ -36,6 +36,8 @@ def recommendation_text(result: Recommendation, console: Console) -> RenderableT
     if result.predictions:
         title = f"With {_workers(result.pool)}"
         parts += ["", _predictions(result.predictions, console, title=title)]
+    if result.step:
+        parts += ["", _step(result.step, box)]
     parts += ["", _limits(result, box), "", section("Would more workers help?", [result.more_workers_reason])]
     parts.append(section("What more users would take", result.next_steps))
     reasons = [f"{_written(choice)}: {choice.reason}" for choice in result.choices]
@@ -58,12 +60,12 @@ def forecast_text(result: Forecast, console: Console) -> RenderableType:
         "",
         bands,
         "",
-        *(_step(result.step, box) if result.step else ()),
+        *((_step(result.step, box), "", _manager(result.step)) if result.step else ()),
         section("Keep in mind", result.cautions),
     )
 
 
-def _step(step: StepForecast, box: Box) -> Iterable[RenderableType]:
+def _step(step: StepForecast, box: Box) -> Table:
     """What a sudden step does to the pool, and to others of its size."""
     rates = f"{format_rate(step.arrival_rate_before)} to {format_rate(step.arrival_rate_after)}"
     title = f"A sudden step from {step.users_before} to {step.users_after} users ({rates})"
@@ -73,14 +75,15 @@ def _step(step: StepForecast, box: Box) -> Iterable[RenderableType]:
         table.add_column(name, justify="right")
     for outcome in step.outcomes:
         pool, workers = outcome.pool, [f"{workers:.0f}" for workers in outcome.workers]
-        spares = (
-            f" {pool.start_servers}/{pool.min_spare_servers}/{pool.max_spare_servers}" if pool.min_spare_servers else ""
-        )
         late = "later" if outcome.recovered_after is None else format_seconds(outcome.recovered_after)
         waits = map(format_seconds, (outcome.waiting_time, outcome.waiting_time_p95, outcome.waiting_time_longest))
         growth = (workers[0], *(workers[second] for second in (1, 5, 10)))
-        table.add_row(pool.pm + spares, *growth, *waits, late, _percent(outcome.refused))
-    return (table, "", section("Which process manager", [f"{_written(step.choice)}: {step.choice.reason}"]))
+        table.add_row(f"{pool.pm} {pool.spares}".rstrip(), *growth, *waits, late, _percent(outcome.refused))
+    return table
+
+
+def _manager(step: StepForecast) -> RenderableType:
+    return section("Which process manager", [f"{_written(step.choice)}: {step.choice.reason}"])
 
 
 def box_for(console: Console) -> Box:

@@ -205,7 +205,7 @@ def test_an_interrupt_is_130_without_a_traceback() -> None:
 
 
 def test_an_unexpected_error_is_one_line_that_asks_for_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: object) -> None:
+    def fail(_: object, **_options: object) -> None:
         raise ZeroDivisionError("a defect")
 
     monkeypatch.setattr("capacity.recommendation.recommend", fail)

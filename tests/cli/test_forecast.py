@@ -160,3 +160,20 @@ def test_a_sudden_step_is_simulated_on_request() -> None:
 @pytest.mark.parametrize("step", ["50", "50:0", "a:b", "50:150:200", "1:99999999999", ""])
 def test_what_is_no_step_is_refused(step: str) -> None:
     assert_refused(run("forecast", "--step", step), "--step")
+
+
+def test_other_workers_are_of_the_same_process_manager(tmp_path: Path) -> None:
+    path = tmp_path / "pool.conf"
+    path.write_text(TWO)
+    pool = forecast("--workers", "40").json["pool"]
+    assert [pool[name] for name in ("pm", "start_servers", "min_spare_servers", "max_spare_servers")] == [
+        "dynamic",
+        8,
+        4,
+        12,
+    ]
+    file = ("--no-measure", "--pool-file", str(path), "--pool", "admin")
+    assert forecast(*file, "--workers", "9").json["pool"] == forecast(*file).json["pool"] | {"max_children": 9}
+    without = forecast("-", "--workers", "9", stdin=FILE.partition("[pool]")[0]).json["pool"]
+    assert (without["pm"], without["max_children"]) == ("static", 9)
+    assert forecast("--workers", "40", "--step", "50:150").json["step"]["outcomes"][0]["pool"] == pool

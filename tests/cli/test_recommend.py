@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from capacity.fpm import pool_settings, read_pools
 from capacity.results import Recommendation
 from capacity.scenario import CASE_STUDY, CASE_STUDY_SOURCE, Scenario
 
-from .conftest import FILE, TWO, WWW, run
+from .conftest import FILE, TWO, WWW, assert_refused, run
 
 MIB = 2**20
 SPARES = ("max_children", "start_servers", "min_spare_servers", "max_spare_servers")
@@ -69,9 +70,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Scenario]:
     scenarios: list[Scenario] = []
     original = capacity.recommendation.recommend
 
-    def recommend(scenario: Scenario) -> Recommendation:
+    def recommend(scenario: Scenario, **options: Any) -> Recommendation:
         scenarios.append(scenario)
-        return original(scenario)
+        return original(scenario, **options)
 
     monkeypatch.setattr("capacity.recommendation.recommend", recommend)
     return scenarios
@@ -447,3 +448,29 @@ def test_more_cpu_than_there_is_has_no_number_of_workers() -> None:
     assert ran.json["binding"] == "cpu"
     assert ran.json["needed"] is ran.json["shortfall"] is None
     assert ran.json["more_workers_help"] is False
+
+
+def test_a_step_is_simulated_on_request_and_the_choice_rests_on_it() -> None:
+    ran = run("recommend", "--format", "json", "--step", "50:150", "--process-manager", "auto", "--ram", "64GiB")
+    step = ran.json["step"]
+    assert (step["users_before"], step["users_after"]) == (50, 150)
+    assert (ran.json["pool"]["pm"], step["choice"]["value"]) == ("static", "static")
+    assert step["outcomes"][0]["pool"] == ran.json["pool"]
+    table = run("recommend", "--step", "50:150")
+    assert "A sudden step from 50 to 150 users (40/s to 120/s)" in table.out
+    assert table.out.count("pm = dynamic") == 1
+    assert run("recommend", "--format", "json").json["step"] is None
+
+
+@pytest.mark.parametrize("step", ["50", "50:0", "1:99999999999"])
+def test_what_is_no_step_is_refused(step: str) -> None:
+    assert_refused(run("recommend", "--step", step), "--step")
+
+
+@pytest.mark.parametrize("command", ["recommend", "forecast", "plan", "sweep"])
+def test_to_measure_what_is_not_measured_is_refused(tmp_path: Path, command: str) -> None:
+    more = ("--axis", "users=1:3") if command == "sweep" else ()
+    assert_refused(run(command, "--measure", *more), "--pool-file")
+    refused = run(command, "-", "--measure", "--pool-file", pool_file(tmp_path), *more, stdin=FILE)
+    assert_refused(refused, "--measure", "does not go with a scenario file")
+    assert run("recommend", "--no-measure").code == 0

@@ -60,3 +60,24 @@ def test_the_most_workers_of_the_option_are_those_of_a_pool() -> None:
     import importlib
 
     assert importlib.import_module("capacity.cli.forecast")._MOST_WORKERS == MOST_PROCESSES
+
+
+INTERRUPTED = """
+import runpy, sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["capacity", "recommend"]
+runpy.run_module("capacity", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["capacity.cli", "click", "capacity.units", "capacity.recommendation", "scipy"])
+def test_an_interrupt_while_it_loads_is_no_traceback(module: str) -> None:
+    program = INTERRUPTED.format(module=module)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in done.stderr

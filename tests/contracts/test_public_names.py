@@ -137,7 +137,7 @@ def test_a_formula_takes_exactly_these_keywords(name):
 @pytest.mark.parametrize(
     ("function", "first", "keywords"),
     [
-        ("recommend", "scenario", ["edges"]),
+        ("recommend", "scenario", ["edges", "step"]),
         ("recommend_many", "table", ["edges"]),
         ("forecast", "scenario", ["pool", "users", "model", "edges", "step"]),
     ],

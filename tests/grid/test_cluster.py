@@ -6,12 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from dask.distributed import Client, LocalCluster
 
+from benchmarks.machine import peak_memory
 from capacity import Scenario, sweep
 
 CASE = Scenario.example()
@@ -42,12 +42,6 @@ def cluster() -> Iterator[LocalCluster]:
 def left_to_do(cluster: LocalCluster) -> int:
     """Tasks that the scheduler still has to see computed."""
     return sum(task.state in {"waiting", "queued", "processing"} for task in list(cluster.scheduler.tasks.values()))
-
-
-def peak_memory() -> int:
-    """Of this process, in bytes; getrusage would tell that of the process it was forked from, where that is more."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
 
 
 def test_a_killed_worker_changes_nothing(cluster: LocalCluster) -> None:

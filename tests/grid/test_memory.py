@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 import numpy as np
+from benchmarks.machine import peak_memory
 from capacity import Scenario, sweep
 times = np.linspace(0.05, 0.5, int(sys.argv[1]))
 axes = {"users": range(10, 1010, 10), "workers": range(1, 101), "service_time": times}
 sweep(Scenario.example(), axes, quantity="response_time", quantiles=[0.05, 0.5, 0.95])
-print(next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM:")))
+print(peak_memory())
 """
 
 
 def peak_memory(service_times: int) -> int:
     """Bytes that a process takes for 10 000 cells for each of so many service times."""
     command = [sys.executable, "-c", PROGRAM, str(service_times)]
-    return int(subprocess.run(command, capture_output=True, text=True, timeout=600, check=True).stdout)
+    return int(subprocess.run(command, capture_output=True, text=True, timeout=600, check=True, cwd=ROOT).stdout)
 
 
 def test_memory_is_bounded() -> None:

@@ -13,6 +13,7 @@ import xarray as xr
 from capacity import Scenario, forecast, recommend, sweep
 from capacity.errors import InvalidInput, MissingExtra
 from capacity.grid import sweeping
+from capacity.grid.cells import Cells
 from capacity.grid.quantities import BANDS, PREDICTED, QUANTITIES
 from capacity.results import ModelName
 
@@ -138,6 +139,16 @@ def test_axes_carry_their_units_and_words_say_what_they_mean() -> None:
     assert grid.binding.attrs["flag_meanings"].split() == ["memory", "cpu", "database", "process_max", "demand"]
     assert grid.attrs["model"] == "open"
     assert Scenario.from_mapping(__import__("json").loads(grid.attrs["scenario"])) == CASE
+
+
+def test_cells_are_looked_at_once_for_whether_they_are_scenarios(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    original = Cells.refused
+    monkeypatch.setattr(Cells, "refused", lambda self, spread: looked.append(1) or original(self, spread))
+    for quantiles in (None, [0.5]):
+        looked.clear()
+        sweep(CASE, {"users": range(10, 200, 10), "workers": [20, 40]}, quantity="utilization", quantiles=quantiles)
+        assert len(looked) == 1
 
 
 def test_several_fields_can_move_along_one_axis() -> None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from capacity.fpm.step import simulate_step
 from capacity.policies import process_manager
+from capacity.pool import PoolSettings
 from capacity.table import take
 
 GIB = 2.0**30
@@ -115,3 +117,22 @@ def test_a_dynamic_pool_is_warned_of_its_growth():
 @pytest.mark.parametrize("preferred", ["static", "dynamic", "ondemand"])
 def test_no_reason_writes_a_directive_with_its_prefix(chosen, preferred):
     assert "pm." not in explain(chosen, preferred).reason
+
+
+# The real pool of 3.4 in the measurements: 10 workers, then 11, 13, 17, 22, 27, 32, 37, 40 at a tick each
+@pytest.mark.parametrize(("load", "ticks"), [(10, 0), (10.5, 1), (13, 2), (17, 3), (25, 5), (40, 8), (1000, 8)])
+def test_growth_counts_the_ticks_of_a_pool_that_has_no_idle_worker(load, ticks):
+    pool = PoolSettings(pm="dynamic", max_children=40, start_servers=5, min_spare_servers=5, max_spare_servers=10)
+    assert process_manager.growth(pool, 5, load) == ticks
+
+
+@pytest.mark.parametrize(("workers", "share"), [(40, 0.3), (100, 0.1), (19, 0.3)])
+def test_growth_is_that_of_the_simulated_pool(workers, share):
+    start, least, most = spares(workers)
+    pool = PoolSettings(
+        pm="dynamic", max_children=workers, start_servers=start, min_spare_servers=least, max_spare_servers=most
+    )
+    load = 0.75 * workers
+    run = simulate_step(pool, rate_before=share * load / 0.25, rate_after=load / 0.25, service_time=0.25, window=30.0)
+    grown = int(np.argmax(run.workers >= load))
+    assert abs(process_manager.growth(pool, share * load, load) - grown) <= 2

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -43,3 +44,20 @@ def test_the_reason_of_the_grace_names_its_place_and_its_cost():
     for part in ("[global]", "502", "35 s", "999 of 1000", "34.5 s"):
         assert part in reason
     assert "pm." not in reason
+
+
+@pytest.mark.parametrize("scv", [0.25, 0.5, 2.0, 4.0])
+def test_the_grace_knows_the_spread_of_service_times(scv):
+    # the quantile of a lognormal time with mean 5 s, from its definition and the normal distribution's own inverse
+    width = math.log1p(scv) ** 0.5
+    slowest = 5.0 * math.exp(NormalDist(-width * width / 2, width).inv_cdf(0.999))
+    choice = timeouts.grace(5.0, 600.0, scv)
+    assert choice.value == math.ceil(slowest) != timeouts.grace(5.0, 600.0).value
+    assert "999 of 1000" in choice.reason
+    assert "lognormal" in choice.reason
+
+
+def test_constant_times_all_finish_and_unmeasured_ones_are_exponential():
+    constant = timeouts.grace(12.5, 600.0, 0.0)
+    assert (constant.value, "lets all finish (12.5 s if service times are constant)" in constant.reason) == (13, True)
+    assert timeouts.grace(5.0, 600.0, 4.5) == timeouts.grace(5.0, 600.0)
