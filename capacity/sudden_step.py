@@ -13,7 +13,7 @@ from capacity.policies.memory import worst_case
 from capacity.pool import PoolSettings
 from capacity.results import Choice, StepForecast, StepOutcome
 from capacity.scenario import Scenario
-from capacity.table import table_of
+from capacity.table import service_time, table_of
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds, shown
 
 __all__ = ["step_forecast", "users_of_step"]
@@ -47,7 +47,7 @@ def step_forecast(scenario: Scenario, pool: PoolSettings, before: int, after: in
     """
     table = table_of(scenario)
     before_rate, after_rate = (float(rate) for rate in rate_of(table, np.array([float(before), float(after)])))
-    service = scenario.workload.service_time
+    service = float(service_time(table)[0])
     window = max(WINDOW, 3 * service)
     if window > _LONGEST or 8 * window * after_rate > MOST_REQUESTS or pool.max_children > MOST_WORKERS:
         rule = "must be small enough to simulate"

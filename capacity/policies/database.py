@@ -18,7 +18,8 @@ def available(table: Table) -> Column:
 
 def busy_share(table: Table, rate: Column) -> Column:
     """Busy share of the connections when ``rate`` requests a second pass through; NaN where unknown."""
-    return rate * table["workload.database_time"] * table["worker.database_connections"] / available(table)
+    share = rate * table["workload.database_time"] / limit(table)
+    return np.where(np.isnan(available(table)), np.nan, share)
 
 
 def limit(table: Table) -> Column:

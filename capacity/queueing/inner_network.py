@@ -19,6 +19,7 @@ is exact at its end, a connection held only off the CPU or from beginning to end
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -93,7 +94,7 @@ def network_limits(servers: Array, network: Network) -> NDArray[np.bool_]:
     """Where some state of a pool of so many servers is slower than n/S."""
     cores, cpu_time = network[:2]
     slower: NDArray[np.bool_] = (cpu_time > 0) & (servers > cores)
-    return slower if len(network) == 3 else slower | _short(servers, *network[3:])
+    return slower if len(network) == 3 else slower | _short(servers, network[3], network[4])
 
 
 def network_ceiling(network: Network) -> Array:
@@ -110,12 +111,13 @@ def network_ceiling(network: Network) -> Array:
 def network_domain(network: Network) -> NDArray[np.bool_]:
     """Where there is such a pool."""
     ok = core_sharing.inner_domain(*network[:3])
-    return ok if len(network) == 3 else ok & _domain(*network[3:], network[2])
+    return ok if len(network) == 3 else ok & _domain(network[3], network[4], network[2])
 
 
 def _domain(connections: Array, held: Array, service_time: Array) -> NDArray[np.bool_]:
     whole = counts(connections) | (connections == np.inf)
-    return whole & (held >= 0) & (held <= service_time)
+    ok: NDArray[np.bool_] = whole & (held >= 0) & (held <= service_time)
+    return ok
 
 
 def _short(workers: Array | float, connections: Array, held: Array) -> NDArray[np.bool_]:
@@ -184,7 +186,7 @@ def _convolve(table: Array, edges: list[int], x: Array, mu: Array, service: floa
     """Lower a table of X(n) to that of two stations; mu stays from its last value on."""
     log_x = np.log(x[1:])
     log_mu = np.log(np.concatenate([mu[1:], np.full(len(x) - len(mu), mu[-1])]))
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         theta = min((first + end) / 2.0 / service, most)
         f, h = (_weights(np.log(theta) - values[: end - 1]) for values in (log_x, log_mu))
         kept = np.flatnonzero(h)

@@ -1,8 +1,8 @@
 """The engine of a pool whose workers share cores, over flat arrays: every prediction of ours comes from here.
 
 Inside, n active workers on k cores, with m database connections, complete X(n) requests a second (a closed network).
-Outside, the pool is one station that serves at rate X(min(n, c)): the flow-equivalent server. Below c the outer chain has
-no closed form, so its states are added up, of large pools only those that ever occur; from c on it is geometric
+Outside, the pool is one station that serves at rate X(min(n, c)): the flow-equivalent server. Below c the outer chain
+has no closed form, so its states are added up, of large pools only those that ever occur; from c on it is geometric
 (open) or Poisson-like (finite). Where more than 2^24 states occur, or states beyond 2^52, the answer is NaN.
 Where no worker ever waits for a core or a connection it is M/M/c or M/M/c//N itself.
 

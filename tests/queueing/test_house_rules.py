@@ -14,7 +14,8 @@ OPEN = {"servers": 4, "arrival_rate": 3.0, "service_time": 0.9}
 LIMITED = OPEN | {"backlog": 6}
 GENERAL = OPEN | {"service_scv": 2.0}
 FINITE = {"servers": 4, "population": 20, "think_time": 3.0, "service_time": 0.9}
-POOL = {"servers": 6, "cores": 2.0, "cpu_time": 0.25, "service_time": 0.9}
+CONNECTED = {"connections": 4, "database_time": 0.3}
+POOL = {"servers": 6, "cores": 2.0, "cpu_time": 0.25, "service_time": 0.9} | CONNECTED
 MEANS = ("throughput", "utilization", "wait_probability", "waiting_time", "response_time")
 
 FUNCTIONS: dict[str, dict[str, float]] = {
@@ -30,7 +31,7 @@ FUNCTIONS: dict[str, dict[str, float]] = {
     **{f"finite_{q}": FINITE for q in MEANS},
     **{f"finite_{q}_time_tail": {"t": 0.7} | FINITE for q in ("waiting", "response")},
     **{f"finite_{q}_time_quantile": {"p": 0.9} | FINITE for q in ("waiting", "response")},
-    "shared_cores_throughput": {"workers": 6, "cores": 2.0, "cpu_time": 0.25, "service_time": 0.9},
+    "shared_cores_throughput": {"workers": 6, **CONNECTED, "cores": 2.0, "cpu_time": 0.25, "service_time": 0.9},
     **{f"shared_{q}": POOL | {"arrival_rate": 4.0} for q in MEANS},
     "shared_response_time_quantile": {"p": 0.9} | POOL | {"arrival_rate": 4.0},
     **{f"shared_finite_{q}": POOL | {"population": 20, "think_time": 3.0} for q in MEANS},
