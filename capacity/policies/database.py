@@ -18,8 +18,7 @@ def available(table: Table) -> Column:
 
 def busy_share(table: Table, rate: Column) -> Column:
     """Busy share of the connections when ``rate`` requests a second pass through; NaN where unknown."""
-    share = rate * table["workload.database_time"] / limit(table)
-    return np.where(np.isnan(available(table)), np.nan, share)
+    return rate * table["workload.database_time"] * table["worker.database_connections"] / available(table)
 
 
 def limit(table: Table) -> Column:

@@ -200,7 +200,7 @@ def test_arguments_are_keyword_only_except_a_leading_time_or_probability(name: s
 @every_function
 def test_a_missing_or_an_unknown_argument_raises(name: str) -> None:
     case = FUNCTIONS[name]
-    for argument in case:
+    for argument in case.keys() - CONNECTED.keys():
         with pytest.raises(TypeError):
             call(name, **{k: v for k, v in case.items() if k != argument})
     with pytest.raises(TypeError):
