@@ -13,7 +13,7 @@ from capacity.policies.verdict import VERDICTS, Edges
 from capacity.queueing.spread import log_service_tail
 from capacity.results import Prediction
 from capacity.scenario import Scenario
-from capacity.table import Table, repeat
+from capacity.table import Table, cores_left, repeat, service_time
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
 
 __all__ = ["cautions", "more_workers", "next_steps"]
@@ -24,8 +24,9 @@ _SMALL_POOL = 8  # from so many workers above the objective on, slowdown no long
 def more_workers(scenario: Scenario, row: Mapping[str, float], binding: str) -> str:
     """Why more workers would serve more users, or would not, or why that cannot be known."""
     workers, rate, full_rate = row["max_children"], row["arrival_rate"], row["full_rate"]
-    cpu_time, cores = scenario.workload.cpu_time, scenario.host.cpus
+    cpu_time, cores = scenario.workload.cpu_time, scenario.host.cpus - scenario.host.cpus_reserved
     goal = scenario.objective.max_utilization
+    cpu_time = None if cpu_time is None else cpu_time + scenario.workload.web_server_cpu_time
     if cpu_time:
         most = cores / cpu_time
         core_load = rate / most
@@ -78,21 +79,21 @@ def next_steps(
     else:
         memory = scenario.worker.shared_memory + needed * scenario.worker.memory
         steps.append(f"{crowd} users need {needed:.0f} workers, which take {format_bytes(memory)} at their peak")
-    core_load = float(rate[0]) * (workload.cpu_time or 0.0) / scenario.host.cpus
-    load = float(rate[0]) * workload.service_time
+    left = float(cores_left(table)[0])
+    core_load = float(rate[0] * demand.known_work(table)[0]) / left
+    service = float(service_time(table)[0])
+    beside, load = service - workload.service_time, float(rate[0]) * service
     crowded = load / carried
     if core_load > goal:
-        cores = math.ceil(core_load * scenario.host.cpus / goal)
-        cheaper = goal * scenario.host.cpus / float(rate[0])
-        steps.append(
-            f"or {cores} cores, or at most {format_seconds(cheaper)} of CPU a request "
-            "(OPcache, less computing in PHP, a page cache or CDN in front)"
-        )
+        cores = math.ceil(core_load * left / goal + scenario.host.cpus_reserved)
+        cheaper = goal * left / float(rate[0]) - workload.web_server_cpu_time
+        less = f"at most {format_seconds(cheaper)} of CPU a request" if cheaper > 0 else "fewer requests"
+        steps.append(f"or {cores} cores, or {less} (OPcache, less computing in PHP, a page cache or CDN in front)")
         crowded = max(crowded, core_load / goal)
     elif crowded > 1 and workload.think_time > 0:
         # users requests S / (Z + S) = goal c, solved for S
-        faster = carried * workload.think_time / (crowd * workload.requests_per_click - carried)
-        if format_seconds(faster) != format_seconds(workload.service_time):
+        faster = carried * workload.think_time / (crowd * workload.requests_per_click - carried) - beside
+        if faster > 0 and format_seconds(faster) != format_seconds(workload.service_time):
             steps.append(
                 f"or with {workers:.0f} workers a service time of at most {format_seconds(faster)} instead of "
                 f"{format_seconds(workload.service_time)} (OPcache, database indexes, fewer queries, Redis sessions)"

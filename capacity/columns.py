@@ -221,6 +221,7 @@ def rules_between(table: Mapping[str, Column]) -> Iterator[NDArray[np.bool_]]:
     """Where values, each allowed by itself, make no scenario together: an array a rule, of columns that broadcast."""
     service = table["workload.service_time"]
     yield table["host.reserved"] >= table["host.ram"]
+    yield table["host.cpus_reserved"] >= table["host.cpus"]
     yield table["host.database_connections_reserved"] >= table["host.database_connections"]
     yield service < SHORTEST
     yield table["workload.cpu_time"] > service

@@ -28,7 +28,7 @@ from capacity.policies.verdict import VERDICTS, Edges
 from capacity.pool import MOST_PROCESSES
 from capacity.results import LimitName
 from capacity.sheet import Kind
-from capacity.table import Column, Table, stacked, take
+from capacity.table import Column, Table, cores_left, cpu_time, service_time, stacked, take
 
 __all__ = [
     "CEILINGS",
@@ -130,14 +130,14 @@ def decide(table: Table) -> Decision:
         "listen_backlog": backlog.waiting_places(table, full_rate),
         "terminate_after": timeouts.terminate_after(table),
         "worst_case_memory": memory.worst_case(table, max_children),
-        "load": np.where(np.isnan(rate), 1.0, rate * table["workload.service_time"]),
+        "load": np.where(np.isnan(rate), 1.0, rate * service_time(table)),
     }
     return decision | {"more_workers_help": _more_workers_help(table, decision)}
 
 
 def _more_workers_help(table: Table, decision: Decision) -> Column:
     """1 where more workers would serve more users, 0 where not, NaN where that cannot be known."""
-    most = table["host.cpus"] / table["workload.cpu_time"]  # inf without CPU time, NaN where it is unknown
+    most = cores_left(table) / cpu_time(table)  # inf without CPU time, NaN where it is unknown
     full = decision["arrival_rate"] / most > table["objective.max_utilization"]
     full |= np.isfinite(most) & (
         (decision["binding"] == LIMITS.index("cpu")) | (decision["full_rate"] >= cpu.KNEE * most)

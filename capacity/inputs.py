@@ -34,6 +34,8 @@ class Host(InputModel):
         Memory that is not PHP's: system, database, cache, web server [byte], below `ram`.
     cpus : float
         CPU cores PHP may use [-], above 0; a fraction where a cgroup quota says so.
+    cpus_reserved : float
+        Cores that other work keeps busy on average [-], below `cpus`: a database, a cache, jobs on the same host.
     database_connections : int, optional
         Connections the database accepts [-].
     database_connections_reserved : int
@@ -59,6 +61,9 @@ class Host(InputModel):
     ram: Size = Field(gt=0, description="memory of the host", examples=["4GiB"], json_schema_extra=BYTES)
     reserved: Size = Field(ge=0, description="memory that is not PHP's", examples=["1.5GiB"], json_schema_extra=BYTES)
     cpus: float = Field(gt=0, le=65536, description="CPU cores PHP may use", examples=[4], json_schema_extra=PURE)
+    cpus_reserved: float = Field(
+        0, ge=0, description="CPU cores that other work keeps busy", examples=[0.5], json_schema_extra=PURE
+    )
     database_connections: Count | None = Field(
         None, ge=1, description="connections the database accepts", examples=[151], json_schema_extra=PURE
     )
@@ -76,6 +81,14 @@ class Host(InputModel):
         ram = info.data.get("ram")
         if ram is not None and value >= ram:
             raise InvalidInput([Problem("", f"must be less than ram, {format_bytes(ram)}")])
+        return value
+
+    @field_validator("cpus_reserved")
+    @classmethod
+    def _leaves_cores(cls, value: float, info: ValidationInfo) -> float:
+        cpus = info.data.get("cpus")
+        if cpus is not None and value >= cpus:
+            raise InvalidInput([Problem("", f"must be less than cpus, {cpus:g}")])
         return value
 
     @field_validator("database_connections_reserved")
@@ -146,6 +159,11 @@ class Workload(InputModel):
         Requests offered [1/s]; excludes `users`. With neither, a pool is sized to its ceilings only.
     requests_per_click : float
         PHP requests one user action makes [-], above 0.
+    overhead_time : float
+        Time a request holds its worker beside `service_time` [s]: about 0.3 ms where `service_time` is a mean of FPM's
+        ``%d``, which does not contain FPM's own handling of a request.
+    web_server_cpu_time : float
+        CPU seconds the web server spends on a request [s], where it shares the host; counted with `cpu_time`.
 
     Raises
     ------
@@ -202,6 +220,22 @@ class Workload(InputModel):
     )
     requests_per_click: float = Field(
         1, gt=0, le=1e6, description="PHP requests one user action makes", examples=[1], json_schema_extra=PURE
+    )
+    overhead_time: float = Field(
+        0,
+        ge=0,
+        le=_LONGEST,
+        description="time a request holds its worker beside service_time",
+        examples=["0.3ms"],
+        json_schema_extra=SECONDS,
+    )
+    web_server_cpu_time: float = Field(
+        0,
+        ge=0,
+        le=_LONGEST,
+        description="CPU time the web server spends on a request",
+        examples=["0.2ms"],
+        json_schema_extra=SECONDS,
     )
 
     @field_validator("service_time")

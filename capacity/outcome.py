@@ -18,12 +18,13 @@ from capacity.queueing.search import Rows, largest_count
 from capacity.queueing.shared_pool import Pool, finite_pool
 from capacity.queueing.spread import log_service_tail, response_quantile, spread_out
 from capacity.results import ModelName
-from capacity.table import ROUNDING, Column, Table, stacked, take
+from capacity.table import ROUNDING, Column, Table, cores_left, cpu_time, service_time, stacked, take
 
 __all__ = ["NEEDED", "judge", "largest_users", "predict", "solve", "users_in_bands"]
 
 NEEDED = (
     "host.cpus",
+    "host.cpus_reserved",
     "host.database_connections",
     "host.database_connections_reserved",
     "worker.database_connections",
@@ -33,23 +34,23 @@ NEEDED = (
     "workload.service_scv",
     "workload.think_time",
     "workload.requests_per_click",
+    "workload.overhead_time",
+    "workload.web_server_cpu_time",
     "objective.response_time",
     "objective.percentile",
 )
 """The columns a prediction looks at."""
 
 _LARGEST_COUNT = 2.0**52  # beyond it neighbouring whole numbers are no longer told apart safely
-# what ends the wait in a solved pool: 0 says that nothing does
-_DRAIN = {"open": "drain", "finite": "full_rate"}
 
 
 @np.errstate(all="ignore")
 def solve(table: Table, workers: Column, load: Column, model: ModelName) -> Pool:
     """Solve the pool of each row; load is a request rate (open) or a number of users (finite)."""
-    cores, service = table["host.cpus"], table["workload.service_time"]
-    work = demand.known_work(table)
+    cores, service, work = cores_left(table), service_time(table), demand.known_work(table)
+    connections = database.connections(table)
     if model == "open":
-        pool = demand.open_pools(workers, cores, work, service, load)
+        pool = demand.open_pools(workers, cores, work, service, load, *connections)
         pool = spread_out(pool, workers, service, table["workload.service_scv"])
         # a load that is exactly what the pool completes saturates it, whatever the last bit of the rate says
         full = pool["drain"] + load
@@ -57,36 +58,10 @@ def solve(table: Table, workers: Column, load: Column, model: ModelName) -> Pool
         if at_limit.any():
             endless = {"drain": 0.0, "waiting_time": np.inf, "wait_probability": 1.0}
             pool |= {name: np.where(at_limit, value, pool[name]) for name, value in endless.items()}
-    else:
-        # every request of a click is a customer of its own; halves are rounded up
-        population = np.maximum(np.floor(load * table["workload.requests_per_click"] + 0.5), 1.0)
-        pool = finite_pool(workers, cores, work, service, population, table["workload.think_time"])
-    return _within_connections(table, workers, pool, load, model)
-
-
-def _within_connections(table: Table, workers: Column, pool: Pool, load: Column, model: ModelName) -> Pool:
-    """Cap what the pool completes at what the database connections allow.
-
-    Where they are the bottleneck every worker ends up holding a request that waits for one. The mean response
-    then follows from the laws alone (endless for a stream, N/X - Z for N users); its distribution is not known.
-    """
-    each = table["workload.database_time"] * table["worker.database_connections"]
-    most = database.available(table) / each
-    short = pool["throughput"] > most
-    if not short.any():
         return pool
-    users = load * table["workload.requests_per_click"] if model == "finite" else np.inf
-    present = users - most * np.nan_to_num(table["workload.think_time"])
-    busy = np.minimum(workers, present)
-    capped = {
-        "throughput": most,
-        "busy": busy,
-        "wait_probability": np.ones(workers.shape),
-        "waiting_time": (present - busy) / most,
-        "hold": busy / most,
-        _DRAIN[model]: np.zeros(workers.shape),
-    }
-    return pool | {name: np.where(short, column, pool[name]) for name, column in capped.items()}
+    # every request of a click is a customer of its own; halves are rounded up
+    population = np.maximum(np.floor(load * table["workload.requests_per_click"] + 0.5), 1.0)
+    return finite_pool(workers, cores, work, service, population, table["workload.think_time"], *connections)
 
 
 @np.errstate(all="ignore")
@@ -105,10 +80,10 @@ def _measures(table: Table, workers: Column, pool: Pool) -> dict[str, Column]:
     response = pool["waiting_time"] + pool["hold"]
     return {
         "utilization": pool["busy"] / workers,
-        "cpu_utilization": throughput * table["workload.cpu_time"] / table["host.cpus"],
+        "cpu_utilization": throughput * cpu_time(table) / cores_left(table),
         "database_utilization": database.busy_share(table, throughput),
         "response_time": response,
-        "slowdown": response / table["workload.service_time"] - 1.0,
+        "slowdown": response / service_time(table) - 1.0,
     }
 
 
@@ -154,14 +129,14 @@ def largest_users(
         return kept & demand.kept_by(part, late), excess
 
     each = rate_of(columns, np.ones(workers.shape))
-    service = columns["workload.service_time"]
+    service, cores, work = service_time(columns), cores_left(columns), cpu_time(columns)
     if model == "finite":
         start = np.maximum(utilization * workers / (service * each), 1.0)
         return largest_count(lambda users, rows: tried(users, rows)[0], start)
     # Of a stream, workers, cores and connections are at least as busy as the load says, so more users than that
     # cannot do; the slack is for the rounding of this division.
     busiest = np.fmax(
-        np.fmax(service / workers, columns["workload.cpu_time"] / columns["host.cpus"]),
+        np.fmax(service / workers, work / cores),
         database.busy_share(columns, np.ones(workers.shape)),
     )
     most = np.minimum(np.floor(utilization * (1.0 + ROUNDING) / (busiest * each)), _LARGEST_COUNT)
@@ -172,7 +147,7 @@ def largest_users(
     # without users nothing is late but what takes longer by itself
     alone = log_service_tail(columns["objective.response_time"] / service, columns["workload.service_scv"])
     unloaded = alone - np.log1p(-columns["objective.percentile"])
-    slope = np.where(columns["workload.cpu_time"] > 0, np.minimum(workers, columns["host.cpus"]), workers)
+    slope = np.where(work > 0, np.minimum(workers, cores), workers)
     answer[rows] = _fewer(
         lambda users, part: tried(users, rows[part]), most[rows], excess[~kept], unloaded[rows], slope[rows]
     )

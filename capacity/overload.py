@@ -14,13 +14,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from capacity.policies import backlog, cpu, database, demand
+from capacity.policies import backlog, database, demand
 from capacity.pool import PoolSettings
+from capacity.queueing.inner_network import Network, network_throughput
 from capacity.queueing.lossy_pool import lossy_pool, response_tail, response_tail_bound, waiting_tail
 from capacity.queueing.shared_pool import Pool
 from capacity.results import Prediction
 from capacity.scenario import Scenario
-from capacity.table import ROUNDING, Column, Table, take
+from capacity.table import ROUNDING, Column, Table, cores_left, service_time, take
 from capacity.units import format_fraction, format_rate, format_seconds
 
 __all__ = ["LATE", "LOST", "NEEDED_FOR_LOST", "lost", "overload_caution", "pool_columns"]
@@ -79,9 +80,11 @@ def lost(table: Table, workers: Column, rate: Column, *, late: bool = True) -> d
         workers; ``queue_fills_after`` [s], NaN where the queue does not grow; ``admitted_waiting_time`` [s], mean of
         those let in, NaN where requests are no more than the pool completes.
     """
-    most = database.available(table) / (table["workload.database_time"] * table["worker.database_connections"])
-    most = np.where(np.isnan(most), np.inf, most)
-    full = np.minimum(cpu.full_rate(table, workers), most)
+    network: Network = (cores_left(table), demand.known_work(table), service_time(table))
+    connections, held = database.connections(table)
+    if connections is not None and held is not None:
+        network += (connections, held)
+    full = network_throughput(workers, *network)
     places = backlog.waiting_room(table)
     kill = table["pool.request_terminate_timeout"]
     kill = np.where(kill > 0, kill, np.inf)
@@ -95,9 +98,7 @@ def lost(table: Table, workers: Column, rate: Column, *, late: bool = True) -> d
     rows = np.flatnonzero(~calm & np.isfinite(rate))
     if not rows.size:
         return result
-    part = take({name: table[name] for name in ("host.cpus", "workload.service_time", "workload.cpu_time")}, rows)
-    inner = (part["host.cpus"], demand.known_work(part), part["workload.service_time"])
-    pool = lossy_pool(workers[rows], inner, rate[rows], places[rows], most[rows])
+    pool = lossy_pool(workers[rows], tuple(column[rows] for column in network), rate[rows], places[rows])
     patience, most_at_work = (column[rows] for column in (table["policy.web_server_timeout"], kill))
     found = _answers(pool, patience, most_at_work) if late else {"refused": pool["refused"]}
     over = spare[rows] <= ROUNDING * full[rows]

@@ -19,7 +19,7 @@ from capacity.queueing.spread import LARGEST_SCV, law_of
 from capacity.results import Assumption, Forecast, ModelName, Prediction, UserBand
 from capacity.scenario import Scenario, value_of
 from capacity.sudden_step import step_forecast, users_of_step
-from capacity.table import ROUNDING, Column, Table, repeat, table_of
+from capacity.table import Column, Table, repeat, table_of
 from capacity.units import format_fraction, format_rate, shown
 from capacity.wide_spread import simulated
 
@@ -42,6 +42,7 @@ __all__ = [
 USERS = (50, 80, 100, 150, 200)
 _MOST_USERS = 10**9
 _WAITS = 0.02  # service times of mean wait, as the oracle tables count it
+_HELD_UP = 0.99  # busy share of the connections from which on they are what ends the throughput
 _MISLEADING = 0.85  # utilization beyond which one figure for the wait says more than is known
 
 
@@ -228,10 +229,11 @@ def workload_cautions(scenario: Scenario, model: ModelName = "open", spread: str
     """What the inputs leave open, in words; ``spread`` is what there is to say of service_scv, where it is known."""
     workload, cautions = scenario.workload, []
     if workload.cpu_time is None:
-        rate = format_rate(scenario.host.cpus / workload.service_time)
+        cores = scenario.host.cpus - scenario.host.cpus_reserved
+        rate = format_rate(cores / workload.service_time)
         cautions.append(
             "cpu_time is not known, so every prediction takes requests to wait for something other than the CPU. "
-            f"If they computed all the time, the {scenario.host.cpus:g} cores would end at {rate}. Measure it: mean "
+            f"If they computed all the time, the {cores:g} cores would end at {rate}. Measure it: mean "
             "of %C times %d in FPM's access log, or server CPU seconds divided by requests"
         )
     if workload.service_scv != 1:
@@ -289,11 +291,11 @@ def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName =
             f"at {who} more is asked than the pool can complete: the queue grows without bound, so times "
             "have no finite value, until users leave or the backlog is full"
         )
-    held_up = [p for p in predictions if (p.database_utilization or 0.0) >= 1 - ROUNDING]
+    held_up = [p for p in predictions if (p.database_utilization or 0.0) >= _HELD_UP]
     if held_up:
         cautions.append(
             f"the database connections complete at most {format_rate(held_up[0].throughput)}, less than is asked: "
-            "every worker ends up waiting for one; more workers only wait for the same connections"
+            "workers end up waiting for one; more workers only wait for the same connections"
         )
     steep = [p for p in predictions if p.response_time is not None and p.utilization > _MISLEADING]
     if steep and model == "open":

@@ -15,7 +15,7 @@ from capacity.policies.memory import worst_case
 from capacity.pool import PoolSettings
 from capacity.results import Choice, StepForecast, StepOutcome
 from capacity.scenario import Scenario
-from capacity.table import table_of
+from capacity.table import service_time, table_of
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds, shown
 
 __all__ = ["step_forecast", "step_recommendation", "users_of_step"]
@@ -102,6 +102,7 @@ class _Rush:
     scenario: Scenario
     users: tuple[int, int]
     rates: tuple[float, float]
+    service_time: float
     window: float
 
     @classmethod
@@ -109,9 +110,10 @@ class _Rush:
         if scenario.workload.think_time is None:
             hint = "give the seconds between an answer and the next click"
             raise InvalidInput([Problem("workload.think_time", "is missing: it turns users into requests", hint=hint)])
-        rates = rate_of(table_of(scenario), np.array([float(before), float(after)]))
-        window = max(WINDOW, 3 * scenario.workload.service_time)
-        return cls(scenario, (before, after), (float(rates[0]), float(rates[1])), window)
+        table = table_of(scenario)
+        rates = rate_of(table, np.array([float(before), float(after)]))
+        service = float(service_time(table)[0])
+        return cls(scenario, (before, after), (float(rates[0]), float(rates[1])), service, max(WINDOW, 3 * service))
 
     def outcomes(self, pool: PoolSettings) -> tuple[StepOutcome, ...]:
         """Simulate this pool first, then those of its size that it is not."""
@@ -133,7 +135,7 @@ class _Rush:
             workers=pool.max_children,
             rate_before=min(self.rates),
             rate_after=self.rates[1],
-            service_time=self.scenario.workload.service_time,
+            service_time=self.service_time,
             service_scv=self.scenario.workload.service_scv,
             waiting_time=self.scenario.step_waiting_time,
             max_spawn_rate=pool.max_spawn_rate,
@@ -149,7 +151,7 @@ class _Rush:
             pool,
             rate_before=self.rates[0],
             rate_after=self.rates[1],
-            service_time=self.scenario.workload.service_time,
+            service_time=self.service_time,
             service_scv=self.scenario.workload.service_scv,
             window=self.window,
             process_max=self.scenario.process_max,
@@ -167,14 +169,14 @@ class _Rush:
     def meets(self, outcome: StepOutcome, outcomes: tuple[StepOutcome, ...]) -> bool:
         """Whether it waits hardly longer, and refuses no more, than with all workers there."""
         static = _static(outcomes)
-        allowed = static.waiting_time + _CALM * self.scenario.workload.service_time
+        allowed = static.waiting_time + _CALM * self.service_time
         return outcome.waiting_time <= allowed and outcome.refused <= static.refused
 
     def best(self, outcomes: tuple[StepOutcome, ...]) -> StepOutcome:
         """Give the pool itself where it meets the step; else who does of those that suit the host, or waits least."""
         if self.meets(outcomes[0], outcomes):
             return outcomes[0]
-        load = np.array([self.rates[0] * self.scenario.workload.service_time])
+        load = np.array([self.rates[0] * self.service_time])
         peak = np.array([self._peak(outcomes[0].pool)])
         suited = process_manager.best(table_of(self.scenario), load, peak)[0]
         fit = [outcome for outcome in outcomes[1:] if outcome.pool.pm in (suited, "dynamic")]

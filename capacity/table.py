@@ -58,3 +58,19 @@ def stacked(table: Table, names: Sequence[str], times: int) -> dict[str, Column]
 def take(table: Table, rows: NDArray[np.intp]) -> dict[str, Column]:
     """The given rows."""
     return {name: column[rows] for name, column in table.items()}
+
+
+def cores_left(table: Table) -> Column:
+    """Cores that other work leaves to PHP and its web server."""
+    return table["host.cpus"] - table["host.cpus_reserved"]
+
+
+def service_time(table: Table) -> Column:
+    """Time a request holds a worker at light load, with all that is spent beside its script."""
+    beside = table["workload.overhead_time"] + table["workload.web_server_cpu_time"]
+    return table["workload.service_time"] + beside
+
+
+def cpu_time(table: Table) -> Column:
+    """CPU time of a request, the web server's share with it; NaN where PHP's is not known."""
+    return table["workload.cpu_time"] + table["workload.web_server_cpu_time"]

@@ -37,10 +37,11 @@ def of(which: Scenario, settings: PoolSettings, rate: float) -> dict[str, float]
     return {name: float(column[0]) for name, column in found.items()}
 
 
-def states(workers: int, cores: float, cpu: float, service: float, rate: float, places: int, most: float = np.inf):
+def states(workers: int, cores: float, cpu: float, service: float, rate: float, places: int, connections: float):
     """Probabilities of 0 .. K by the balance equations, and X(n)."""
     n = np.arange(1.0, workers + 1)
-    x = np.minimum(shared_cores_throughput(workers=n, cores=cores, cpu_time=cpu, service_time=service), most)
+    inner = {"cores": cores, "cpu_time": cpu, "service_time": service}
+    x = shared_cores_throughput(workers=n, **inner, connections=connections, database_time=0.8 * service)
     steps = math.log(rate) - np.log(np.concatenate([x, np.full(places, x[-1])]))
     log_weight = np.concatenate([[0.0], np.cumsum(steps)])
     weight = np.exp(log_weight - log_weight.max())
@@ -48,22 +49,22 @@ def states(workers: int, cores: float, cpu: float, service: float, rate: float, 
 
 
 POOLS = [
-    (c, k, d, rate, q, most)
+    (c, k, d, rate, q, connections)
     for c, k, d in ((1, 1, 0.0), (4, 1, 0.1), (8, 2, 0.02), (8, 2, 0.1), (40, 4, 0.02))
     for rate in (1.0, 19.9, 20.0, 60.0, 400.0)
-    for q, most in ((0, np.inf), (9, np.inf), (65, 25.0), (4097, np.inf))
+    for q, connections in ((0, np.inf), (9, np.inf), (65, 2.0), (4097, np.inf))
 ]
 
 
-@pytest.mark.parametrize(("workers", "cores", "cpu", "rate", "places", "most"), POOLS)
-def test_the_engine_is_the_chain(workers, cores, cpu, rate, places, most) -> None:
-    share, x = states(workers, cores, cpu, 0.1, rate, places, most)
+@pytest.mark.parametrize(("workers", "cores", "cpu", "rate", "places", "connections"), POOLS)
+def test_the_engine_is_the_chain(workers, cores, cpu, rate, places, connections) -> None:
+    share, x = states(workers, cores, cpu, 0.1, rate, places, connections)
     n = np.arange(share.size)
     let_in = rate * (1 - share[-1])
-    columns = [np.array([float(value)]) for value in (workers, cores, cpu, 0.1, rate, places)]
-    c, k, d, s, arrivals, q = columns
+    columns = [np.array([float(value)]) for value in (workers, cores, cpu, 0.1, rate, places, connections, 0.08)]
+    c, k, d, s, arrivals, q, *database = columns
     with np.errstate(all="ignore"):
-        found = engine.lossy_pool(c, (k, d, s), arrivals, q, most)
+        found = engine.lossy_pool(c, (k, d, s, *database), arrivals, q)
         late = [float(tail(np.array([0.7]), found)[0]) for tail in (engine.waiting_tail, engine.response_tail)]
     expected = {
         "refused": share[-1],

@@ -87,9 +87,15 @@ def test_every_field_of_the_case_study_is_in_the_mapping_of_the_example():
 def test_what_is_not_said_has_the_documented_default():
     scenario = Scenario.from_mapping(SMALLEST)
     assert scenario.to_mapping() == {
-        "host": {"ram": 1024 * MIB, "reserved": 0, "cpus": 1, "database_connections_reserved": 0},
+        "host": {"ram": 1024 * MIB, "reserved": 0, "cpus": 1, "cpus_reserved": 0, "database_connections_reserved": 0},
         "worker": {"memory": 64 * MIB, "shared_memory": 0, "database_connections": 1},
-        "workload": {"service_time": 0.25, "service_scv": 1, "requests_per_click": 1},
+        "workload": {
+            "service_time": 0.25,
+            "service_scv": 1,
+            "requests_per_click": 1,
+            "overhead_time": 0,
+            "web_server_cpu_time": 0,
+        },
         "objective": {"percentile": 0.95, "max_utilization": 0.8},
         "policy": {
             "headroom": 1.25,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from capacity.fpm.step import StepRun, simulate_step, step_window
 from capacity.pool import PoolSettings
 from capacity.results import Choice
-from capacity.table import Column, Table
+from capacity.table import Column, Table, service_time
 from capacity.units import format_rate, format_seconds
 
 __all__ = ["Step", "explain", "least_spares", "settings", "spares", "step_of"]
@@ -133,7 +133,7 @@ def step_of(table: Table, row: int, workers: float, rate: float) -> Step:
         workers=int(workers),
         rate_before=float(rate * table["policy.load_before_step"][row]),
         rate_after=float(rate),
-        service_time=float(table["workload.service_time"][row]),
+        service_time=float(service_time(table)[row]),
         service_scv=float(table["workload.service_scv"][row]),
         waiting_time=float(table["policy.step_waiting_time"][row]),
         max_spawn_rate=None if np.isnan(spawn) else int(spawn),

@@ -8,11 +8,18 @@ from numpy.typing import NDArray
 from capacity.queueing.core_sharing import inner_throughput
 from capacity.queueing.search import Rows, least_count
 from capacity.scenario import Scenario
-from capacity.table import ROUNDING, Column, Table
+from capacity.table import ROUNDING, Column, Table, cores_left, cpu_time, service_time
 from capacity.units import format_rate, format_seconds
 
 FORMULA = "least workers whose throughput X(c) reaches 99 % of cores / cpu_time"
-INPUTS = ("host.cpus", "workload.cpu_time", "workload.service_time")
+INPUTS = (
+    "host.cpus",
+    "host.cpus_reserved",
+    "workload.cpu_time",
+    "workload.service_time",
+    "workload.overhead_time",
+    "workload.web_server_cpu_time",
+)
 
 # The curve only approaches its limit. Another 0.99 % would take 14 to 38 % more workers (13 to 18, 61 to 74, 175 to
 # 199), which move waiting from the accept queue into the script, where it holds memory and a connection.
@@ -22,7 +29,7 @@ KNEE = 0.99
 @np.errstate(all="ignore")
 def limit(table: Table) -> Column:
     """Least c with X(c) >= 0.99 cores / cpu_time; inf where cpu_time is unknown or 0."""
-    cores, cpu, service = table["host.cpus"], table["workload.cpu_time"], table["workload.service_time"]
+    cores, cpu, service = cores_left(table), cpu_time(table), service_time(table)
     if not (cpu > 0).any():
         return np.full(cpu.shape, np.inf)
     target = KNEE * cores / cpu * (1.0 - ROUNDING)
@@ -39,7 +46,7 @@ def limit(table: Table) -> Column:
 @np.errstate(all="ignore")
 def full_rate(table: Table, workers: Column) -> Column:
     """Completions a second while every worker is busy."""
-    cores, cpu, service = table["host.cpus"], table["workload.cpu_time"], table["workload.service_time"]
+    cores, cpu, service = cores_left(table), cpu_time(table), service_time(table)
     rate = workers / service
     rows = np.flatnonzero((cpu > 0) & (workers > cores))
     if rows.size:
@@ -49,9 +56,10 @@ def full_rate(table: Table, workers: Column) -> Column:
 
 def explain(scenario: Scenario, workers: float) -> str:
     """Reason of the limit in words."""
-    cpu, cores = scenario.workload.cpu_time, scenario.host.cpus
+    cpu, cores = scenario.workload.cpu_time, scenario.host.cpus - scenario.host.cpus_reserved
     if cpu is None:
         return "no CPU limit can be computed: the CPU time of a request (cpu_time) is not known"
+    cpu += scenario.workload.web_server_cpu_time
     if cpu == 0:
         return "requests that use no CPU time are not limited by the cores"
     return (

@@ -28,6 +28,14 @@ def limit(table: Table) -> Column:
     return np.where((each == 0) | np.isnan(workers), np.inf, workers)
 
 
+def connections(table: Table) -> tuple[Column, Column] | tuple[None, None]:
+    """Workers that can be connected at once, and how long a request holds its connections; None: never short."""
+    held = np.nan_to_num(table["workload.database_time"])
+    if not held.any() or np.isnan(table["host.database_connections"]).all():
+        return None, None
+    return limit(table), held
+
+
 def explain(scenario: Scenario, workers: float) -> str:
     """Reason of the limit in words."""
     host, each = scenario.host, scenario.worker.database_connections

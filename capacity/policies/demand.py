@@ -13,7 +13,7 @@ from capacity.queueing.search import Rows, least_count
 from capacity.queueing.shared_pool import Pool, open_pool
 from capacity.queueing.spread import log_service_tail, response_tail, spread_out
 from capacity.scenario import Scenario
-from capacity.table import ROUNDING, Column, Table
+from capacity.table import ROUNDING, Column, Table, cores_left, cpu_time, service_time
 from capacity.units import format_fraction, format_rate, format_seconds
 
 FORMULA = "least workers that meet the objective at headroom times the expected load"
@@ -40,7 +40,7 @@ _CELLS = 2**15
 
 def rate_of(table: Table, users: Column) -> Column:
     """Requests a second of users that never wait: users requests_per_click / (think time + service time)."""
-    click = table["workload.think_time"] + table["workload.service_time"]
+    click = table["workload.think_time"] + service_time(table)
     return users * table["workload.requests_per_click"] / click
 
 
@@ -73,26 +73,39 @@ def kept_by(table: Table, late: Column) -> NDArray[np.bool_]:
 
 def known_work(table: Table) -> Column:
     """CPU time of a request, 0 where it is not known."""
-    work = table["workload.cpu_time"]
+    work = cpu_time(table)
     return np.where(np.isnan(work), 0.0, work)
 
 
-def open_pools(workers: Column, cores: Column, work: Column, service: Column, rate: Column) -> Pool:
+def open_pools(
+    workers: Column,
+    cores: Column,
+    work: Column,
+    service: Column,
+    rate: Column,
+    connections: Column | None = None,
+    held: Column | None = None,
+) -> Pool:
     """Solve ``open_pool`` for any number of rows in bounded memory.
 
-    Workers that share cores take a table of X(0..workers) a row: such rows are taken a few at a time, those of
-    like size together, since the largest decides how long the tables of all are.
+    Workers that share cores or connections take a table of X(0..workers) a row: such rows are taken a few at a time,
+    those of like size together, since the largest decides how long the tables of all are.
     """
-    shared = np.flatnonzero((work > 0) & (workers > cores))
+    slower = (work > 0) & (workers > cores)
+    columns = [workers, cores, work, service, rate]
+    if connections is not None and held is not None:
+        slower |= (held > 0) & (workers > connections)
+        columns += [connections, held]
+    shared = np.flatnonzero(slower)
     if shared.size * np.max(workers[shared], initial=0.0) <= _CELLS:
-        return open_pool(workers, cores, work, service, rate)
+        return open_pool(*columns)
     alone = work.copy()
     alone[shared] = 0.0
     pool = open_pool(workers, cores, alone, service, rate)
     shared = shared[np.argsort(-workers[shared], kind="stable")]
     while shared.size:
         rows = shared[: max(1, int(_CELLS // workers[shared[0]]))]
-        part = open_pool(workers[rows], cores[rows], work[rows], service[rows], rate[rows])
+        part = open_pool(*(column[rows] for column in columns))
         for name, column in part.items():
             pool[name][rows] = column
         shared = shared[rows.size :]
@@ -106,9 +119,10 @@ def least_workers(table: Table, arrival_rate: Column, knee: Column | None = None
     The objective: workers, cores and database connections busy at most ``max_utilization``, and the response
     time, where one is set, within its quantile. Cores and connections do not depend on the workers: where
     they are too busy no number of workers helps (inf). NaN where the rate is. ``knee`` is the limit of the
-    cores, where it has been computed already.
+    cores, where it has been computed already. More workers than there are connections are computed as with a
+    connection for each: how many would be needed, if the database allowed them.
     """
-    service, cores, work = table["workload.service_time"], table["host.cpus"], known_work(table)
+    service, cores, work = service_time(table), cores_left(table), known_work(table)
     scv = table["workload.service_scv"]
     busiest = table["objective.max_utilization"] * (1.0 + ROUNDING)
     target, percentile = table["objective.response_time"], table["objective.percentile"]
@@ -173,7 +187,7 @@ def explain(scenario: Scenario, rate: float, needed: float, wanted: float) -> st
         return "no users and no arrival rate are given, so the load asks for nothing: sized to the ceilings"
     workload, objective = scenario.workload, scenario.objective
     who = f"{workload.users} users send {format_rate(rate)}" if workload.users else f"{format_rate(rate)} arrive"
-    busy = rate * workload.service_time
+    busy = rate * (workload.service_time + workload.overhead_time + workload.web_server_cpu_time)
     goal = f"at most {format_fraction(objective.max_utilization)} busy"
     if objective.response_time is not None:
         share = format_fraction(objective.percentile)

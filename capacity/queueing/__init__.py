@@ -11,7 +11,8 @@ A function raises only on what is no number, or on shapes that do not broadcast.
 ``multiserver_backlog``               M/M/c/K: a limited queue
 ``finite``, ``finite_tails``          M/M/c//N: N users who think
 ``general``                           M/G/c: service times of any spread, approximated
-``contention``, ``contention_finite`` workers that share cores, under a stream and with N users
+``contention``, ``contention_finite`` workers that share cores and database connections, under a stream and with N
+                                      users; with ``_times``: waits and responses
 ``inverse``                           the least servers, the largest load or population, that meet a target
 ``trace``                             FCFS G/G/c on the requests of a log or of a simulation
 ====================================  ==================================================================
@@ -19,6 +20,8 @@ A function raises only on what is no number, or on shapes that do not broadcast.
 
 from capacity.queueing.contention import *  # noqa: F403
 from capacity.queueing.contention_finite import *  # noqa: F403
+from capacity.queueing.contention_finite_times import *  # noqa: F403
+from capacity.queueing.contention_times import *  # noqa: F403
 from capacity.queueing.erlang import *  # noqa: F403
 from capacity.queueing.finite import *  # noqa: F403
 from capacity.queueing.finite_tails import *  # noqa: F403

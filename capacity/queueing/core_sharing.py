@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from capacity.queueing import _finite_source
 from capacity.queueing._evaluate import BLOCK, Array, FloatOrArray, as_float64, counts, evaluate
 
-Inner: TypeAlias = tuple[Array, Array, Array]  # cores, cpu_time, service_time
+Inner: TypeAlias = tuple[Array, ...]  # cores, cpu_time, service_time
 
 _COUNTABLE = 2.0**52  # workers up to which one more is another float64, with room for a span
 _CROWD = 1e150  # workers from which X(n) is the lesser of its two bounds, and squares may overflow

@@ -1,8 +1,8 @@
 """A pool with a limited number of waiting places, over flat arrays: who is refused, and how late the others are served.
 
-The chain of ``shared_pool`` cut off at K = servers + places: completion rate X(min(n, c)), or what the database
-connections allow where that is less. From c on it is geometric, as M/M/c/K is, whatever X is below c. Requests that
-nobody waits for any more stay in it and are served, as a web server's timeout leaves them in PHP-FPM's queue.
+The chain of ``shared_pool`` cut off at K = servers + places: completion rate X(min(n, c)). From c on it is geometric,
+as M/M/c/K is, whatever X is below c. Requests that nobody waits for any more stay in it and are served, as a timeout of
+the web server leaves them in PHP-FPM's queue.
 """
 
 from __future__ import annotations
@@ -14,30 +14,28 @@ from capacity.queueing import _mmck, _mmck_response
 from capacity.queueing._evaluate import Array
 from capacity.queueing._mmc import load_and_spare
 from capacity.queueing._poisson import cdf_ratio
-from capacity.queueing.core_sharing import Inner, grid
+from capacity.queueing.inner_network import Network, network_grid, network_limits
 from capacity.queueing.shared_pool import Pool
 
 _CELLS = 2**19  # of a table of X(n)
 _STEEP = 0.9  # of the steepest exponential that bounds a hold; steeper ones bound with a larger factor
 
 
-def lossy_pool(servers: Array, inner: Inner, arrival_rate: Array, places: Array, most: Array | float = np.inf) -> Pool:
+def lossy_pool(servers: Array, network: Network, arrival_rate: Array, places: Array) -> Pool:
     """Solve the pool: ``refused`` (share of arrivals), ``throughput``, ``waiting_time``, ``hold`` and more.
 
-    ``inner`` is cores, CPU time and service time; ``most`` bounds the completion rate from elsewhere. Times are those
-    of requests let in.
+    Times are those of requests let in.
     """
-    cores, cpu_time, service_time = inner
+    service_time = network[2]
     load, spare = load_and_spare(servers, arrival_rate, service_time)
     full = servers / service_time
     gap = spare / servers
     below = cdf_ratio(servers, load, spare)
     number = np.full(servers.shape, np.nan)  # mean number at work while it is below c; only of shared rows
-    bound = np.broadcast_to(np.asarray(most, dtype=np.float64), servers.shape)
-    shared = ((cpu_time > 0) & (servers > cores)) | (bound < full)
+    shared = network_limits(servers, network)
     for rows in _pieces(servers, shared & (arrival_rate > 0)):
-        part = (cores[rows], cpu_time[rows], service_time[rows])
-        full[rows], below[rows], number[rows] = _below(servers[rows], part, arrival_rate[rows], bound[rows])
+        part = tuple(column[rows] for column in network)
+        full[rows], below[rows], number[rows] = _below(servers[rows], part, arrival_rate[rows])
         gap[rows] = (full[rows] - arrival_rate[rows]) / full[rows]
     rho = arrival_rate / full
     over, log_x, fullest, accepting, sum0, sum1 = _mmck.weigh(places, rho, -gap, below)
@@ -97,15 +95,14 @@ def _pieces(servers: Array, wanted: NDArray[np.bool_]) -> list[NDArray[np.intp]]
     return pieces
 
 
-def _below(servers: Array, inner: Inner, arrival_rate: Array, most: Array) -> tuple[Array, Array, Array]:
+def _below(servers: Array, network: Network, arrival_rate: Array) -> tuple[Array, Array, Array]:
     """X(c), the weight of the states below c over that of state c, and their mean n.
 
     Downwards from c: w(n-1) / w(n) = X(n) / lambda. The weight is inf where it is too much for a float64.
     """
     states = np.arange(np.max(servers) + 1.0)
     table = np.empty((states.size, servers.size))
-    grid(states, inner, table)
-    np.minimum(table, most, out=table)
+    network_grid(states, network, table)
     full = table[servers.astype(np.intp), np.arange(servers.size)]
     n = states[:, None]
     steps = np.where((n > 0) & (n <= servers), np.log(table) - np.log(arrival_rate), 0.0)

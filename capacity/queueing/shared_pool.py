@@ -1,10 +1,10 @@
 """The engine of a pool whose workers share cores, over flat arrays: every prediction of ours comes from here.
 
-Inside, n active workers on k cores complete X(n) requests a second (a finite-source queue). Outside, the
-pool is one station that serves at rate X(min(n, c)): the flow-equivalent server. Below c the outer chain has
-no closed form, so its states are added up, of large pools only those that ever occur; from c on it is geometric
+Inside, n active workers on k cores, with m database connections, complete X(n) requests a second (a closed network).
+Outside, the pool is one station that serves at rate X(min(n, c)): the flow-equivalent server. Below c the outer chain
+has no closed form, so its states are added up, of large pools only those that ever occur; from c on it is geometric
 (open) or Poisson-like (finite). Where more than 2^24 states occur, or states beyond 2^52, the answer is NaN.
-Where no worker ever waits for a core (no CPU time, or a core for each) it is M/M/c or M/M/c//N itself.
+Where no worker ever waits for a core or a connection it is M/M/c or M/M/c//N itself.
 
 ``contention`` and ``contention_finite`` document the quantities one by one; ``open_pool`` and ``finite_pool``
 give all of them from one solution of the chain.
@@ -20,8 +20,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from capacity.queueing import _finite_source, _mmc
 from capacity.queueing._evaluate import BLOCK, Array
-from capacity.queueing.core_sharing import Inner, grid, inner_domain, inner_throughput
 from capacity.queueing.erlang import delay
+from capacity.queueing.inner_network import (
+    Network,
+    network_ceiling,
+    network_domain,
+    network_grid,
+    network_limits,
+    network_throughput,
+)
 from capacity.queueing.search import Rows, least_count
 
 # throughput, busy (workers that hold a request), wait_probability, waiting_time, hold (time a request holds a
@@ -53,9 +60,18 @@ def block_for(servers: ArrayLike) -> int:
     return int(max(1, min(BLOCK, _CELLS // most)))
 
 
-def open_pool(servers: Array, cores: Array, cpu_time: Array, service_time: Array, arrival_rate: Array) -> Pool:
+def open_pool(
+    servers: Array,
+    cores: Array,
+    cpu_time: Array,
+    service_time: Array,
+    arrival_rate: Array,
+    connections: Array | None = None,
+    database_time: Array | None = None,
+) -> Pool:
     """Solve the pool under a Poisson stream; ``drain`` is the rate at which the wait of those who wait ends."""
-    domain = np.where(inner_domain(cores, cpu_time, service_time), 0.0, np.nan)
+    network = _network(servers, cores, cpu_time, service_time, connections, database_time)
+    domain = np.where(network_domain(network), 0.0, np.nan)
     load, spare = _mmc.load_and_spare(servers, arrival_rate, service_time)
     load, spare = load + domain, spare + domain
     throughput = np.where(load == 0, arrival_rate, np.minimum(arrival_rate, servers / service_time)) + 0.0 * load
@@ -64,14 +80,14 @@ def open_pool(servers: Array, cores: Array, cpu_time: Array, service_time: Array
     drain, hold = spare / service_time, service_time + 0.0 * load
     waiting = np.where(spare <= 0, np.inf, np.where(load == 0, 0.0, waits / drain))
 
-    rows = np.flatnonzero((cpu_time > 0) & (servers > cores) & np.isfinite(load))
+    rows = np.flatnonzero(network_limits(servers, network) & np.isfinite(load))
     if rows.size:
-        c, rate, inner = servers[rows], arrival_rate[rows], (cores[rows], cpu_time[rows], service_time[rows])
-        full = inner_throughput(c, *inner)
+        c, rate, inner = servers[rows], arrival_rate[rows], tuple(column[rows] for column in network)
+        full = network_throughput(c, *inner)
         stable = rate < full
         drain[rows] = full - rate
         # in saturation only the completion rate matters, and of the states only those that occur
-        falling = np.sqrt(rate * inner[1] / inner[0])  # X(n) comes to exceed rate / falling, as cores / cpu_time does
+        falling = np.sqrt(rate / network_ceiling(inner))  # X(n) comes to exceed rate / falling, as its ceiling does
         (solved,) = _solve(np.where(stable, c, 1.0), inner, falling, lambda n, part: rate[part] + 0.0 * n)
         below, number, _ = solved
         waits[rows] = np.where(stable, 1.0 / (1.0 + below * (full - rate) / full), 1.0)
@@ -90,14 +106,22 @@ def open_pool(servers: Array, cores: Array, cpu_time: Array, service_time: Array
 
 
 def finite_pool(
-    servers: Array, cores: Array, cpu_time: Array, service_time: Array, population: Array, think_time: Array
+    servers: Array,
+    cores: Array,
+    cpu_time: Array,
+    service_time: Array,
+    population: Array,
+    think_time: Array,
+    connections: Array | None = None,
+    database_time: Array | None = None,
 ) -> Pool:
     """Solve the pool with N users who think between an answer and the next request.
 
     Who waits, waits as ``_finite_source.waiting_tail_of`` says: ``full_rate`` is the completion rate while every
     worker is busy, ``places`` is N - c and ``mean`` is full_rate times the think time.
     """
-    domain = np.where(inner_domain(cores, cpu_time, service_time), 0.0, np.nan)
+    network = _network(servers, cores, cpu_time, service_time, connections, database_time)
+    domain = np.where(network_domain(network), 0.0, np.nan)
     plain = (servers, population, think_time, service_time)
     throughput = _finite_source.throughput(*plain) + domain
     busy = _finite_source.utilization(*plain) * servers + domain
@@ -106,12 +130,13 @@ def finite_pool(
     full, hold = servers / service_time, service_time + 0.0 * busy
     mean = servers * think_time / service_time
 
-    shared = (cpu_time > 0) & (np.minimum(servers, population) > cores) & np.isfinite(busy)
-    rows = np.flatnonzero(shared & (cores > 0))
+    shared = network_limits(np.minimum(servers, population), network) & np.isfinite(busy)
+    works = network_ceiling(network) > 0
+    rows = np.flatnonzero(shared & works)
     if rows.size:
-        n, z, inner = population[rows], think_time[rows], (cores[rows], cpu_time[rows], service_time[rows])
+        n, z, inner = population[rows], think_time[rows], tuple(column[rows] for column in network)
         c = np.minimum(servers[rows], n)  # a worker beyond the last user is never used
-        full[rows] = inner_throughput(c, *inner)
+        full[rows] = network_throughput(c, *inner)
         mean[rows] = full[rows] * z
         (below, number, rate), (below_others, _, _) = _solve(
             c,
@@ -132,8 +157,8 @@ def finite_pool(
         beyond, _ = _finite_source.beyond_weights(np.maximum(n - 1.0 - c, 0.0), mean[rows])
         waits[rows] = np.where(n > c, 1.0 / (1.0 + below_others / (1.0 + beyond)), 0.0)
 
-    # without a core nobody ever gets an answer
-    rows = np.flatnonzero(shared & (cores == 0))
+    # without a core or a connection nobody ever gets an answer
+    rows = np.flatnonzero(shared & ~works)
     n, c, comes = population[rows], servers[rows], np.isfinite(think_time[rows])
     throughput[rows] = full[rows] = mean[rows] = 0.0
     busy[rows] = np.where(comes, np.minimum(c, n), 0.0)
@@ -150,6 +175,23 @@ def finite_pool(
         "places": population - servers,
         "mean": mean,
     }
+
+
+def _network(
+    servers: Array,
+    cores: Array,
+    cpu_time: Array,
+    service_time: Array,
+    connections: Array | None,
+    database_time: Array | None,
+) -> Network:
+    """Inner network; without connections where those are never short, which is faster."""
+    network = (cores, cpu_time, service_time)
+    if connections is None or database_time is None:
+        return network
+    enough = (connections >= servers) & (database_time >= 0) & (database_time <= service_time)
+    whole = (connections == np.floor(connections)) | (connections == np.inf)
+    return network if (enough & whole).all() else (*network, connections, database_time)
 
 
 def response_tail(t: Array, pool: Pool) -> Array:
@@ -221,7 +263,7 @@ def _quantity(quantity: str, pool: Pool, servers: Array) -> Array:
     return pool[quantity]
 
 
-def _solve(servers: Array, inner: Inner, falling: Array, *chains: Arrivals) -> list[tuple[Array, Array, Array]]:
+def _solve(servers: Array, inner: Network, falling: Array, *chains: Arrivals) -> list[tuple[Array, Array, Array]]:
     """Give ``_means`` of one or more chains with the same X(n); which states count is decided by the first."""
     endless = np.isinf(chains[0](np.zeros_like(servers), np.arange(servers.size)))  # never a state below c
     first, last = _states_seen(np.where(endless, 1.0, servers), inner, falling, chains[0])
@@ -248,7 +290,7 @@ def _solve(servers: Array, inner: Inner, falling: Array, *chains: Arrivals) -> l
     return list(zip(below, number, rate, strict=True))
 
 
-def _states_seen(servers: Array, inner: Inner, falling: Array, arrivals: Arrivals) -> tuple[Array, Array]:
+def _states_seen(servers: Array, inner: Network, falling: Array, arrivals: Arrivals) -> tuple[Array, Array]:
     """First and last state of a large pool to be added up: 0 to c, less those that never occur.
 
     From the first state at which arrivals are at most ``falling`` times the completions on, every state is at
@@ -271,12 +313,12 @@ def _states_seen(servers: Array, inner: Inner, falling: Array, arrivals: Arrival
     return first, last
 
 
-def _upper(rows: Rows, factors: Array, servers: Array, inner: Inner, arrivals: Arrivals) -> Array:
+def _upper(rows: Rows, factors: Array, servers: Array, inner: Network, arrivals: Arrivals) -> Array:
     """State from which on nothing is left, for some of the rows; if that is not all, from which on little is."""
 
     def emptying(n: Array, part: Rows) -> NDArray[np.bool_]:
         these = rows[part]
-        rate = inner_throughput(n, *(value[these] for value in inner))
+        rate = network_throughput(n, *(value[these] for value in inner))
         return (factors[part] * rate >= arrivals(n, these)) | (n >= servers[these])
 
     turning = least_count(emptying, np.zeros(rows.size), np.full(rows.size, 64.0))
@@ -285,24 +327,23 @@ def _upper(rows: Rows, factors: Array, servers: Array, inner: Inner, arrivals: A
     return np.where(cut, turning + np.ceil(_LITTLE / -np.log(factors)), end)
 
 
-def _lower(rows: Rows, factors: Array, servers: Array, inner: Inner, arrivals: Arrivals) -> Array:
+def _lower(rows: Rows, factors: Array, servers: Array, inner: Network, arrivals: Arrivals) -> Array:
     """State below which little is left, for some of the rows."""
 
     def filled(n: Array, part: Rows) -> NDArray[np.bool_]:
         these = rows[part]
-        rate = inner_throughput(n, *(value[these] for value in inner))
+        rate = network_throughput(n, *(value[these] for value in inner))
         return ~(rate <= factors[part] * arrivals(n - 1.0, these)) | (n >= servers[these])
 
     turning = least_count(filled, np.zeros(rows.size), np.full(rows.size, 64.0))
     return np.minimum(turning, servers[rows]) - 1.0 - np.ceil(_LITTLE / -np.log(factors))
 
 
-def _table(first: float, last: float, inner: Inner, rows: Rows) -> tuple[Array, Array]:
+def _table(first: float, last: float, inner: Network, rows: Rows) -> tuple[Array, Array]:
     """States and X(n), a row a state and a column a pool."""
     states = first + np.arange(last - first + 1.0)
     table = np.empty((states.size, rows.size))
-    cores, cpu_time, service_time = inner
-    grid(states, (cores[rows], cpu_time[rows], service_time[rows]), table)
+    network_grid(states, tuple(column[rows] for column in inner), table)
     return states, table
 
 

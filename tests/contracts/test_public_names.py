@@ -42,8 +42,9 @@ MMC = ("servers", "arrival_rate", "service_time")
 MMCK = ("servers", "backlog", "arrival_rate", "service_time")
 MGC = (*MMC, "service_scv", "service_law")
 FINITE = ("servers", "population", "think_time", "service_time")
-SHARED = ("servers", "cores", "cpu_time", "service_time", "arrival_rate")
-SHARED_FINITE = ("servers", "cores", "cpu_time", "service_time", "population", "think_time")
+CONNECTED = ("connections", "database_time")
+SHARED = ("servers", "cores", "cpu_time", "service_time", "arrival_rate", *CONNECTED)
+SHARED_FINITE = ("servers", "cores", "cpu_time", "service_time", "population", "think_time", *CONNECTED)
 MEANS = ("throughput", "utilization", "wait_probability", "waiting_time", "response_time")
 
 # Keyword-only parameters by function; a leading "t" or "p" may be given by position.
@@ -68,7 +69,7 @@ QUEUEING: dict[str, tuple[str, ...]] = {
     **{f"finite_{name}": FINITE for name in MEANS},
     **{f"finite_{name}_time_tail": FINITE for name in ("waiting", "response")},
     **{f"finite_{name}_time_quantile": FINITE for name in ("waiting", "response")},
-    "shared_cores_throughput": ("workers", "cores", "cpu_time", "service_time"),
+    "shared_cores_throughput": ("workers", "cores", "cpu_time", "service_time", *CONNECTED),
     **{f"shared_{name}": SHARED for name in (*MEANS, "response_time_quantile")},
     **{f"shared_finite_{name}": SHARED_FINITE for name in (*MEANS, "response_time_quantile")},
     "servers_for_wait_probability": ("wait_probability", "arrival_rate", "service_time"),
@@ -85,6 +86,7 @@ OPTIONAL = {
     "utilization_law": ["servers"],
     "replay": ["backlog"],
     **{name: ["service_law"] for name in QUEUEING if name.startswith("mgc_")},
+    **{name: list(CONNECTED) for name in QUEUEING if name.startswith("shared_")},
 }
 
 
@@ -156,11 +158,14 @@ def test_the_users_of_a_forecast_are_those_of_the_case_study():
 
 
 FIELDS = {
-    "Host": ["ram", "reserved", "cpus", "database_connections", "database_connections_reserved", "somaxconn"],
+    "Host": [
+        "ram", "reserved", "cpus", "cpus_reserved", "database_connections", "database_connections_reserved",
+        "somaxconn",
+    ],
     "Worker": ["memory", "shared_memory", "database_connections"],
     "Workload": [
         "service_time", "cpu_time", "database_time", "service_scv", "users", "think_time", "arrival_rate",
-        "requests_per_click",
+        "requests_per_click", "overhead_time", "web_server_cpu_time",
     ],
     "Objective": ["response_time", "percentile", "max_utilization"],
     "Scenario": [

@@ -12,7 +12,9 @@ from capacity.table import take
 
 def columns(cores, cpu_time, service_time):
     values = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, dtype=float)) for v in (cores, cpu_time, service_time)))
-    return dict(zip(("host.cpus", "workload.cpu_time", "workload.service_time"), values, strict=True))
+    table = dict(zip(("host.cpus", "workload.cpu_time", "workload.service_time"), values, strict=True))
+    beside = ("host.cpus_reserved", "workload.overhead_time", "workload.web_server_cpu_time")
+    return table | {name: np.zeros(values[0].shape) for name in beside}
 
 
 def limit(table):
