@@ -1,0 +1,83 @@
+"""Predict, then measure: every case of the grid, one after the other.
+
+    python -m benchmarks.fidelity                  # root; php-fpm and nginx; about forty minutes
+    python -m benchmarks.fidelity --quick          # three cases in a minute
+    python -m benchmarks.fidelity --cases 'closed-*' --json results.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fidelity import table
+from benchmarks.fidelity.calibration import Calibration, calibrate
+from benchmarks.fidelity.cases import Case, grid, quick
+from benchmarks.fidelity.measure import disturbances, execute, figures, lateness
+from benchmarks.fidelity.predict import from_inputs, from_run, replayed
+from benchmarks.fidelity.site import running
+from capacity import PoolSettings
+
+
+def run(case: Case, machine: Calibration) -> dict[str, Any]:
+    """Predict a case, run it, and hold them side by side."""
+    plan = case.plan()
+    result: dict[str, Any] = {
+        "case": case.name,
+        "settings": asdict(case),
+        "inputs": from_inputs(case, machine),
+        "replay": replayed(case, machine, plan, warm_up=case.warm_up, seconds=case.seconds),
+    }
+    with running(PoolSettings(pm="static", max_children=case.workers)) as site:
+        done = execute(site, plan, warm_up=case.warm_up, seconds=case.seconds)
+    return result | {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "own": from_run(case, machine, done),
+        "measured": figures(done, machine.held),
+        "used": asdict(done.used),
+        "late": lateness(done),
+        "disturbed": disturbances(done, on_the_cpu=case.cpu_share > 0),
+    }
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the subset of a minute")
+    parser.add_argument("--cases", default="*", metavar="PATTERN", help="only cases whose name matches")
+    parser.add_argument("--seconds", type=float, help="length of every window")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="append each result as a line")
+    parser.add_argument("--resume", action="store_true", help="leave out what the file has already")
+    chosen = parser.parse_args()
+    cases = [case for case in (quick() if chosen.quick else grid()) if fnmatch(case.name, chosen.cases)]
+    if chosen.seconds:
+        cases = [replace(case, seconds=chosen.seconds) for case in cases]
+    if chosen.resume and chosen.json and chosen.json.exists():
+        done = {json.loads(text).get("case") for text in chosen.json.read_text().splitlines()}
+        cases = [case for case in cases if case.name not in done]
+    began = time.monotonic()
+    machine = calibrate(2.0 if chosen.quick else 4.0)
+    keep(chosen.json, {"calibration": asdict(machine)})
+    print("calibrated: " + ", ".join(f"{name} {value:.3g}" for name, value in asdict(machine).items()))
+    for case in cases:
+        result = run(case, machine)
+        keep(chosen.json, result)
+        print(table.line(result), flush=True)
+    print(f"{len(cases)} cases in {(time.monotonic() - began) / 60:.1f} minutes")
+
+
+def keep(file: Path | None, result: dict[str, Any]) -> None:
+    """Write it down at once, so that an interruption loses nothing."""
+    if file:
+        with file.open("a") as lines:
+            lines.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()
