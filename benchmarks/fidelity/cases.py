@@ -146,7 +146,9 @@ def grid() -> list[Case]:
     """Every case; what tells most comes first, what shares the cores last."""
     closed, opened = list(closed_cases()), list(open_cases())
     trace = Case("trace", 20, 0.05, utilization=0.75, seconds=40.0)
-    return [*closed[:4], *opened[:4], *opened[20:22], trace, *closed[4:], *opened[4:20], *opened[22:], *cpu_cases()]
+    first = [*closed[:4], *opened[:6], trace]
+    first += [case for case in opened if case.law != "exponential" and case.utilization == 0.8]
+    return [*first, *(case for case in (*closed, *opened) if case not in first), *cpu_cases()]
 
 
 def quick() -> list[Case]:

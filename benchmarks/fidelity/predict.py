@@ -62,7 +62,7 @@ def from_run(case: Case, machine: Calibration, run: Run) -> Figures:
         service_time=service,
         scv=SCV[case.law] * (case.service_time / service) ** 2,
         cpu_time=cpu_time,
-        cpus=max(machine.cores - run.used.nginx - run.used.generator - max(0.0, run.used.foreign), 0.05),
+        cpus=machine.cores - run.used.nginx - run.used.generator,  # others have little weight, see `site`
         rate=rate,
         think_time=case.think_time if thinks is None else float(thinks[: chosen.size][chosen].mean()),
         client=machine.client,
