@@ -1,5 +1,7 @@
 """Predict, then measure: every case of the grid, one after the other.
 
+::
+
     python -m benchmarks.fidelity                  # root; php-fpm and nginx; about forty minutes
     python -m benchmarks.fidelity --quick          # three cases in a minute
     python -m benchmarks.fidelity --cases 'closed-*' --json results.jsonl
@@ -16,7 +18,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fidelity import table
+from benchmarks.fidelity import page, steps, table
 from benchmarks.fidelity.calibration import Calibration, calibrate
 from benchmarks.fidelity.cases import Case, grid, quick
 from benchmarks.fidelity.measure import disturbances, execute, figures, lateness
@@ -54,22 +56,39 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="length of every window")
     parser.add_argument("--json", type=Path, metavar="FILE", help="append each result as a line")
     parser.add_argument("--resume", action="store_true", help="leave out what the file has already")
+    parser.add_argument("--write", action="store_true", help="then write the page of the documentation from the file")
     chosen = parser.parse_args()
+    if (chosen.write or chosen.resume) and not chosen.json:
+        parser.error("--write and --resume need --json")
     cases = [case for case in (quick() if chosen.quick else grid()) if fnmatch(case.name, chosen.cases)]
     if chosen.seconds:
         cases = [replace(case, seconds=chosen.seconds) for case in cases]
-    if chosen.resume and chosen.json and chosen.json.exists():
+    wanted = [] if chosen.quick else [name for name in steps.POOLS if fnmatch(name, chosen.cases)]
+    if chosen.resume and chosen.json.exists():
         done = {json.loads(text).get("case") for text in chosen.json.read_text().splitlines()}
         cases = [case for case in cases if case.name not in done]
+        wanted = [name for name in wanted if name not in done]
+    if cases or wanted:
+        measure(cases, wanted, chosen.json, quick=chosen.quick)
+    if chosen.write:
+        page.write(chosen.json)
+
+
+def measure(cases: list[Case], wanted: list[str], file: Path | None, *, quick: bool) -> None:
+    """Calibrate, then run one case after the other."""
     began = time.monotonic()
-    machine = calibrate(2.0 if chosen.quick else 4.0)
-    keep(chosen.json, {"calibration": asdict(machine)})
+    machine = calibrate(2.0 if quick else 4.0)
+    keep(file, {"calibration": asdict(machine), "machine": page.machine()})
     print("calibrated: " + ", ".join(f"{name} {value:.3g}" for name, value in asdict(machine).items()))
     for case in cases:
         result = run(case, machine)
-        keep(chosen.json, result)
+        keep(file, result)
         print(table.line(result), flush=True)
-    print(f"{len(cases)} cases in {(time.monotonic() - began) / 60:.1f} minutes")
+    for name in wanted:
+        result = steps.result(name, machine)
+        keep(file, result)
+        print(table.step_line(result), flush=True)
+    print(f"{len(cases) + len(wanted)} cases in {(time.monotonic() - began) / 60:.1f} minutes")
 
 
 def keep(file: Path | None, result: dict[str, Any]) -> None:

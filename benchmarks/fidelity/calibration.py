@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 
@@ -41,15 +42,15 @@ class Calibration:
 
     def service_time(self, asked: float, turns: int = 1) -> float:
         """How long a request holds its worker [s]."""
-        return asked + self.script + (turns - 1) * self.turn + self.held
+        return asked + self.script + self.held + ((turns - 1) * self.turn if turns > 1 else 0.0)
 
     def cores_for_php(self, rate: float) -> float:
         """Cores that nginx and the generator leave at that rate."""
         return max(0.05, self.cores - rate * (self.nginx_cpu + self.generator_cpu))
 
 
-def calibrate(seconds: float = 4.0) -> Calibration:
-    """Four short runs."""
+def calibrate(seconds: float = 4.0, *, brief: bool = False) -> Calibration:
+    """Four short runs; ``brief``: two, without what only work on the CPU and in several turns needs."""
     cores = len(os.sched_getaffinity(0))
     with running(PoolSettings(pm="static", max_children=4)) as site:
 
@@ -60,8 +61,9 @@ def calibrate(seconds: float = 4.0) -> Calibration:
             return execute(site, plan, warm_up=1.0, seconds=seconds)
 
         # four users for four workers: nobody waits, and caches are as warm as they will be
-        light, turned = run(4, 0.01, SLEEP), run(4, 0.01, SLEEP, turns=4)
-        full, burnt = run(16, 0.0, SLEEP), run(1, 0.003, 0.0, BURN)
+        light, full = run(4, 0.01, SLEEP), run(16, 0.0, SLEEP)
+        turned = light if brief else run(4, 0.01, SLEEP, turns=4)
+        burnt = full if brief else run(1, 0.003, 0.0, BURN)
 
     def logged(one: Run) -> float:
         return float(np.nanmean(one.logged[one.chosen]))
@@ -74,12 +76,12 @@ def calibrate(seconds: float = 4.0) -> Calibration:
     php_cpu = float(full.used.fpm / rate(full))
     return Calibration(
         script=script,
-        turn=(logged(turned) - SLEEP - script) / 3,
+        turn=math.nan if brief else (logged(turned) - SLEEP - script) / 3,
         held=max(0.0, 4 / rate(full) - logged(full)),
         outside=float(np.mean(light.responses - light.logged[light.chosen])),
         php_cpu=php_cpu,
         nginx_cpu=full.used.nginx / rate(full),
         generator_cpu=full.used.generator / rate(full),
-        burn=burnt.used.fpm / rate(burnt) - BURN,
+        burn=math.nan if brief else burnt.used.fpm / rate(burnt) - BURN,
         cores=float(cores),
     )

@@ -155,6 +155,6 @@ def quick() -> list[Case]:
     """What is left of it in a minute."""
     return [
         replace(Case("closed", 20, 0.1, users=150, think_time=0.4), seconds=8.0),
-        replace(Case("closed", 20, 0.1, users=80, think_time=0.4), seconds=12.0),
-        replace(Case("open", 20, 0.05, utilization=0.6), seconds=10.0),
+        replace(Case("closed", 40, 0.1, users=100, think_time=0.4), seconds=8.0),
+        replace(Case("open", 20, 0.05, utilization=0.6), seconds=8.0),
     ]

@@ -14,7 +14,8 @@ from benchmarks.fidelity.calibration import Calibration
 from benchmarks.fidelity.cases import SCV, Case
 from benchmarks.fidelity.load import Plan
 from benchmarks.fidelity.measure import Run
-from capacity import Host, PoolSettings, Scenario, Worker, Workload, forecast, recommend, replay_log
+from capacity import Host, PoolSettings, Scenario, Worker, Workload, forecast, recommend
+from capacity.queueing import replay
 from capacity.results import Prediction
 
 Figures = dict[str, float]
@@ -107,26 +108,20 @@ def replayed(case: Case, machine: Calibration, plan: Plan, *, warm_up: float, se
     if case.kind == "closed" or case.cpu_share:
         return None
     services = machine.service_time(0.0, case.turns) + plan.off_times
-    counts = plan.moments >= warm_up
-    times = np.asarray(_waits(case, plan, services)) + services + machine.client
-    whole = replay_log(plan.moments, services, workers=case.workers).pools[0]
-    chosen = times[counts]
-    rate = np.count_nonzero(counts) / seconds
-    wait = float(chosen.mean() - services[counts].mean() - machine.client)
+    waits = np.asarray(replay(arrival_times=plan.moments, service_times=services, servers=case.workers))
+    counts = (plan.moments >= warm_up) & (plan.moments < warm_up + seconds)
+    times, rate = (waits + services + machine.client)[counts], float(np.count_nonzero(counts)) / seconds
+    starts = plan.moments + waits
+    held = np.clip(starts + services, warm_up, warm_up + seconds) - np.clip(starts, warm_up, warm_up + seconds)
+    waiting = float(waits[counts].mean())
     return {
-        "throughput": float(rate),
-        "response_time": float(chosen.mean()),
-        "response_time_p95": float(np.quantile(chosen, 0.95)),
-        "busy_workers": whole.utilization * case.workers,
-        "waiting_time": wait,
-        "queue_length": float(rate) * wait,
+        "throughput": rate,
+        "response_time": float(times.mean()),
+        "response_time_p95": float(np.quantile(times, 0.95)),
+        "busy_workers": float(held.sum()) / seconds,
+        "waiting_time": waiting,
+        "queue_length": rate * waiting,
     }
-
-
-def _waits(case: Case, plan: Plan, services: np.ndarray) -> np.ndarray:
-    from capacity.queueing import replay
-
-    return np.asarray(replay(arrival_times=plan.moments, service_times=services, servers=case.workers))
 
 
 def _figures(prediction: Prediction, workers: int, client: float) -> Figures:

@@ -131,9 +131,7 @@ def running(pool: PoolSettings) -> Iterator[Site]:
             [programs[1], "-c", f"{directory}/nginx.conf"],
         )
         # each in a session of its own, as services are: Linux shares the cores between sessions first (autogroup)
-        started = [
-            subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) for command in commands
-        ]
+        started = [subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) for command in commands]
         try:
             for one in started:
                 with suppress(OSError):

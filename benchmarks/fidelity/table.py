@@ -32,3 +32,13 @@ def line(result: dict[str, Any]) -> str:
             text += f" | {source} " + " ".join(f"{percent(error(result, source, name)):>6}" for name in SHOWN)
     marks = result["disturbed"]
     return text + (f" | DISTURBED: {'; '.join(marks)}" if marks else "")
+
+
+def step_line(result: dict[str, Any]) -> str:
+    """A sudden step on one line: mean waits."""
+    seen, inputs, own = result["measured"], result["inputs"], result["own"]
+    return (
+        f"{result['case']:36} mean wait {seen['waiting_time']:.3f} s, predicted {inputs['waiting_time']:.3f} "
+        f"({inputs['waiting_time_low']:.3f} to {inputs['waiting_time_high']:.3f}), given its ticks "
+        f"{own['waiting_time']:.3f}; equal workers at {result['equal_ticks']} of {len(result['workers'])} ticks"
+    )
