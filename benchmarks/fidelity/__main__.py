@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--cases", default="*", metavar="PATTERN", help="only cases whose name matches")
     parser.add_argument("--seconds", type=float, help="length of every window")
     parser.add_argument("--json", type=Path, metavar="FILE", help="append each result as a line")
-    parser.add_argument("--resume", action="store_true", help="leave out what the file has already")
+    parser.add_argument("--resume", action="store_true", help="leave out what the file has already; keep its calibration")
     parser.add_argument("--write", action="store_true", help="then write the page of the documentation from the file")
     chosen = parser.parse_args()
     if (chosen.write or chosen.resume) and not chosen.json:
@@ -69,16 +69,17 @@ def main() -> None:
         cases = [case for case in cases if case.name not in done]
         wanted = [name for name in wanted if name not in done]
     if cases or wanted:
-        measure(cases, wanted, chosen.json, quick=chosen.quick)
+        known = page.read(chosen.json)[1] if chosen.resume and chosen.json.exists() else {}
+        machine = Calibration(**known) if known else calibrate(2.0 if chosen.quick else 4.0)
+        keep(chosen.json, {"calibration": asdict(machine), "machine": page.machine()})
+        measure(cases, wanted, chosen.json, machine)
     if chosen.write:
         page.write(chosen.json)
 
 
-def measure(cases: list[Case], wanted: list[str], file: Path | None, *, quick: bool) -> None:
-    """Calibrate, then run one case after the other."""
+def measure(cases: list[Case], wanted: list[str], file: Path | None, machine: Calibration) -> None:
+    """Run one case after the other."""
     began = time.monotonic()
-    machine = calibrate(2.0 if quick else 4.0)
-    keep(file, {"calibration": asdict(machine), "machine": page.machine()})
     print("calibrated: " + ", ".join(f"{name} {value:.3g}" for name, value in asdict(machine).items()))
     for case in cases:
         result = run(case, machine)

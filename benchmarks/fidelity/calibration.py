@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.fidelity.load import Plan
+from benchmarks.fidelity.load import Array, Plan
 from benchmarks.fidelity.measure import Run, execute
 from benchmarks.fidelity.site import running
 from capacity import PoolSettings
@@ -66,22 +66,29 @@ def calibrate(seconds: float = 4.0, *, brief: bool = False) -> Calibration:
         burnt = full if brief else run(1, 0.003, 0.0, BURN)
 
     def logged(one: Run) -> float:
-        return float(np.nanmean(one.logged[one.chosen]))
+        return middle(one.logged[one.chosen])
 
     def rate(one: Run) -> float:
         ended = one.record.ended - one.record.begin
         return float(np.count_nonzero((ended >= one.window[0]) & (ended < one.window[1]))) / one.seconds
 
-    script = logged(light) - SLEEP
+    script, full_ends = logged(light) - SLEEP, np.sort(full.record.ended[full.chosen])
     php_cpu = float(full.used.fpm / rate(full))
     return Calibration(
         script=script,
         turn=math.nan if brief else (logged(turned) - SLEEP - script) / 3,
-        held=max(0.0, 4 / rate(full) - logged(full)),
-        outside=float(np.mean(light.responses - light.logged[light.chosen])),
+        # of a full pool of constant services every fourth end is the next one of the same worker
+        held=max(0.0, middle(full_ends[4:] - full_ends[:-4]) - logged(full)),
+        outside=middle(light.responses - light.logged[light.chosen]),
         php_cpu=php_cpu,
         nginx_cpu=full.used.nginx / rate(full),
         generator_cpu=full.used.generator / rate(full),
         burn=math.nan if brief else burnt.used.fpm / rate(burnt) - BURN,
         cores=float(cores),
     )
+
+
+def middle(values: Array) -> float:
+    """Mean without the lowest and the highest twentieth: a stall of the machine is not what a request costs."""
+    low, high = np.quantile(values, (0.05, 0.95))
+    return float(values[(values >= low) & (values <= high)].mean())

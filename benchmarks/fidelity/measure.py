@@ -66,11 +66,14 @@ def execute(site: Site, plan: Plan, *, warm_up: float, seconds: float) -> Run:
         own = cpu_seconds(generator.process.pid)
         return np.array([*site.cpu_seconds(), own, _machine(), time.monotonic()])
 
-    time.sleep(max(0.0, generator.begin + warm_up - time.monotonic()))
-    before = readings()
-    time.sleep(max(0.0, generator.begin + warm_up + seconds - time.monotonic()))
-    fpm, nginx, own, busy, length = (readings() - before).tolist()
-    record = generator.record()
+    try:
+        time.sleep(max(0.0, generator.begin + warm_up - time.monotonic()))
+        before = readings()
+        time.sleep(max(0.0, generator.begin + warm_up + seconds - time.monotonic()))
+        fpm, nginx, own, busy, length = (readings() - before).tolist()
+        record = generator.record()
+    finally:
+        generator.process.kill()
     time.sleep(0.1)  # the log line of a request comes after its answer
     logged = site.logged(len(record.due))
     used = Used(*(part / length for part in (fpm, nginx, own, busy - fpm - nginx - own)))
