@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -33,14 +35,15 @@ def run(case: Case, machine: Calibration) -> dict[str, Any]:
     result: dict[str, Any] = {
         "case": case.name,
         "settings": asdict(case),
-        "inputs": from_inputs(case, machine),
+        # of a load that swings no formula for a steady state speaks
+        "inputs": {} if case.kind == "trace" else from_inputs(case, machine),
         "replay": replayed(case, machine, plan, warm_up=case.warm_up, seconds=case.seconds),
     }
     with running(PoolSettings(pm="static", max_children=case.workers)) as site:
         done = execute(site, plan, warm_up=case.warm_up, seconds=case.seconds)
     return result | {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "own": from_run(case, machine, done),
+        "own": {} if case.kind == "trace" else from_run(case, machine, done),
         "measured": figures(done, machine.held),
         "used": asdict(done.used),
         "late": lateness(done),
@@ -50,12 +53,14 @@ def run(case: Case, machine: Calibration) -> dict[str, Any]:
 
 def main() -> None:
     """Run what is asked for."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # which whoever started this may have switched off
+        signal.signal(number, lambda *_: sys.exit(1))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the subset of a minute")
     parser.add_argument("--cases", default="*", metavar="PATTERN", help="only cases whose name matches")
     parser.add_argument("--seconds", type=float, help="length of every window")
     parser.add_argument("--json", type=Path, metavar="FILE", help="append each result as a line")
-    parser.add_argument("--resume", action="store_true", help="leave out what the file has already; keep its calibration")
+    parser.add_argument("--resume", action="store_true", help="only what the file has not; keeps its calibration")
     parser.add_argument("--write", action="store_true", help="then write the page of the documentation from the file")
     chosen = parser.parse_args()
     if (chosen.write or chosen.resume) and not chosen.json:

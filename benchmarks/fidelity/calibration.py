@@ -13,7 +13,7 @@ from benchmarks.fidelity.measure import Run, execute
 from benchmarks.fidelity.site import running
 from capacity import PoolSettings
 
-SLEEP, BURN = 0.02, 0.005
+WORKERS, SLEEP, BURN = 20, 0.05, 0.005
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,17 @@ class Calibration:
 def calibrate(seconds: float = 4.0, *, brief: bool = False) -> Calibration:
     """Four short runs; ``brief``: two, without what only work on the CPU and in several turns needs."""
     cores = len(os.sched_getaffinity(0))
-    with running(PoolSettings(pm="static", max_children=4)) as site:
+    with running(PoolSettings(pm="static", max_children=WORKERS)) as site:
 
         def run(users: int, gap: float, off: float, cpu: float = 0.0, turns: int = 1) -> Run:
             count = int(2 * seconds * users / (gap + off + cpu)) + 100
-            moments = np.linspace(0, 0.02, users, endpoint=False)
+            moments = np.linspace(0, SLEEP, users, endpoint=False)
             plan = Plan(moments, np.full(count, off), np.full(count, cpu), seconds + 1, np.full(count, gap), turns)
             return execute(site, plan, warm_up=1.0, seconds=seconds)
 
-        # four users for four workers: nobody waits, and caches are as warm as they will be
-        light, full = run(4, 0.01, SLEEP), run(16, 0.0, SLEEP)
-        turned = light if brief else run(4, 0.01, SLEEP, turns=4)
+        # half as many users as workers: nobody waits, and caches are as warm as they will be
+        light, full = run(WORKERS // 2, 0.01, SLEEP), run(2 * WORKERS, 0.0, SLEEP)
+        turned = light if brief else run(WORKERS // 2, 0.01, SLEEP, turns=4)
         burnt = full if brief else run(1, 0.003, 0.0, BURN)
 
     def logged(one: Run) -> float:
@@ -77,8 +77,8 @@ def calibrate(seconds: float = 4.0, *, brief: bool = False) -> Calibration:
     return Calibration(
         script=script,
         turn=math.nan if brief else (logged(turned) - SLEEP - script) / 3,
-        # of a full pool of constant services every fourth end is the next one of the same worker
-        held=max(0.0, middle(full_ends[4:] - full_ends[:-4]) - logged(full)),
+        # of a full pool of c workers and constant services every c-th end is the next one of the same worker
+        held=max(0.0, middle(full_ends[WORKERS:] - full_ends[:-WORKERS]) - logged(full)),
         outside=middle(light.responses - light.logged[light.chosen]),
         php_cpu=php_cpu,
         nginx_cpu=full.used.nginx / rate(full),

@@ -180,7 +180,7 @@ def _table(cases: Iterable[Result]) -> str:
 
 def _band(case: Result) -> Iterator[str]:
     """Whether the band of the prediction, where it has one, holds what was measured."""
-    predicted = case["inputs"]
+    predicted = case.get("inputs") or {}
     if "response_time_low" in predicted:
         seen, low, high = (
             case["measured"]["response_time"],
