@@ -16,6 +16,8 @@ SCV = {"exponential": 1.0, "constant": 0.0, "lognormal": 4.0}
 """Laws of the service time, with the squared coefficient of variation."""
 RELAXATIONS = 5.0
 """From an empty pool, after which less than 1 % of the way to the steady state is left."""
+WINDOWS = 200.0
+"""Relaxations in a window that is to tell the mean to some percent."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,17 @@ class Case:
         return self.utilization * self.workers / self.service_time
 
     @property
+    def relaxation(self) -> float:
+        """Time in which an open pool forgets how full it was [s]."""
+        spare = max(1 - math.sqrt(min(self.utilization, 1.0)), 0.02) if not math.isnan(self.utilization) else 0.2
+        return (1 + SCV[self.law]) / 2 * self.service_time / (self.workers * spare**2)
+
+    @property
     def warm_up(self) -> float:
         """Seconds before anything counts."""
         if self.kind == "closed":
             return max(3.0, 4 * (self.think_time + self.service_time * max(1.0, self.users / self.workers)))
-        spare = max(1 - math.sqrt(min(self.utilization, 1.0)), 0.02) if not math.isnan(self.utilization) else 0.2
-        relaxation = (1 + SCV[self.law]) / 2 * self.service_time / (self.workers * spare**2)
-        return min(max(3.0, RELAXATIONS * relaxation, 10 * self.service_time), 30.0)
+        return min(max(3.0, RELAXATIONS * self.relaxation, 10 * self.service_time), 30.0)
 
     @property
     def seed(self) -> int:
@@ -108,7 +114,13 @@ class Case:
 
 
 def open_cases() -> Iterator[Case]:
-    """Open arrivals: 4 and 20 workers first, the rest after."""
+    """Open arrivals: up to utilization 0.8 in windows that tell the mean, above it no window of a minute does."""
+    for case in _open_cases():
+        enough = min(max(case.seconds, WINDOWS * case.relaxation), 100.0)
+        yield replace(case, seconds=enough if case.utilization <= 0.8 else case.seconds)
+
+
+def _open_cases() -> Iterator[Case]:
     times = {4: 0.02, 8: 0.025, 20: 0.05, 40: 0.1}
     for workers in (20, 4, 8, 40):
         for utilization in (0.8, 0.6, 0.9, 0.95, 0.4):
