@@ -14,4 +14,6 @@
     A log of 1 GB: lines a second, and the memory that takes.
 ``python -m benchmarks.light_load``
     How well the service time is found on busy cores; needs php-fpm8.2 and root.
+``python -m benchmarks.fidelity``
+    Predictions held against a real php-fpm behind nginx, into docs/reference/fidelity.md; needs root.
 """
