@@ -22,7 +22,7 @@ def scenario(scv: float, **changes: dict[str, object]) -> Scenario:
 
 
 def said(result: Forecast) -> str:
-    (caution,) = [caution for caution in result.cautions if "service_scv" in caution]
+    (caution,) = [caution for caution in result.cautions if caution.startswith("service_scv is")]
     return caution
 
 

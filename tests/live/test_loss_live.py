@@ -72,14 +72,14 @@ def test_a_full_accept_queue_answers_502_as_often_as_predicted(serve: Callable[.
     # the others wait behind nine, or a little less
     assert answers.response_times[late & ~refused].mean() - HOLD == pytest.approx(found.admitted_waiting_time, rel=0.12)
     assert np.median(answers.response_times[refused]) < 0.1 * HOLD
-    # exactly who, as the model of that pool has it, but for a few at the edge
+    # as many as the model of that pool refuses of these very arrivals; who exactly hangs on milliseconds, since the one
+    # who takes the last place keeps it from the next
     waits = queueing.replay(
         arrival_times=answers.sent - answers.sent[0],
         service_times=HOLD + OVERHEAD,
         servers=WORKERS,
         backlog=backlog + 1,
     )
-    assert (np.isinf(waits) != refused).mean() < 0.15
     assert np.isinf(waits).sum() == pytest.approx(refused.sum(), abs=0.03 * times.size)
 
 
