@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from capacity.policies import cpu, database
 from capacity.pool import MOST_PROCESSES
+from capacity.queueing._evaluate import of_like_size
 from capacity.queueing.search import Rows, least_count
 from capacity.queueing.shared_pool import Pool, open_pool
 from capacity.queueing.spread import log_service_tail, response_tail, spread_out
@@ -102,13 +103,11 @@ def open_pools(
     alone = work.copy()
     alone[shared] = 0.0
     pool = open_pool(workers, cores, alone, service, rate)
-    shared = shared[np.argsort(-workers[shared], kind="stable")]
-    while shared.size:
-        rows = shared[: max(1, int(_CELLS // workers[shared[0]]))]
+    for piece in of_like_size(workers[shared], _CELLS):
+        rows = shared[piece]
         part = open_pool(*(column[rows] for column in columns))
         for name, column in part.items():
             pool[name][rows] = column
-        shared = shared[rows.size :]
     return pool
 
 

@@ -90,6 +90,15 @@ def as_float64(name: str, value: ArrayLike) -> Array:
     return _real(name, value).astype(np.float64, copy=False)
 
 
+def of_like_size(sizes: Array, cells: float) -> Iterator[NDArray[np.intp]]:
+    """Rows a piece, the largest first: a table of the largest of a piece, for all of them, has about so many cells."""
+    order = np.argsort(sizes, kind="stable")
+    while order.size:
+        some = max(1, int(cells // sizes[order[-1]]))
+        yield order[-some:]
+        order = order[:-some]
+
+
 def counts(*values: Array) -> NDArray[np.bool_]:
     """Where every value is a whole number from 0 up (NaN and infinity are not)."""
     ok = np.ones(values[0].shape, dtype=bool)

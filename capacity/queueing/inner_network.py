@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capacity.queueing import core_sharing
-from capacity.queueing._evaluate import Array, counts
+from capacity.queueing._evaluate import Array, counts, of_like_size
 
 Network: TypeAlias = tuple[Array, ...]
 """Cores, CPU time and service time; where connections may be short also those (inf: no limit), and how long a request
@@ -58,7 +58,7 @@ def network_throughput(workers: Array, *network: Array) -> Array:
     order = np.lexsort((workers[rows], index))
     starts = np.append(np.searchsorted(index[order], np.arange(pools.shape[1])), order.size)
     lasts = np.array([workers[rows[order[end - 1]]] for end in starts[1:]])
-    for part in _pieces(lasts):
+    for part in of_like_size(lasts, _CELLS):
         tables = _tables(lasts[part], tuple(pools[:, part]))
         for pool, table in zip(part, tables, strict=True):
             these = rows[order[starts[pool] : starts[pool + 1]]]
@@ -83,7 +83,7 @@ def network_grid(workers: Array, network: Network, out: Array) -> None:
     if not near or not solved.size:
         return
     lasts = np.full(solved.size, workers[near - 1])
-    for part in _pieces(lasts):
+    for part in of_like_size(lasts, _CELLS):
         tables = _tables(lasts[part], tuple(column[solved[part]] for column in few))
         for pool, table in zip(rows[solved[part]], tables, strict=True):
             cells = out[:near, pool]
@@ -138,15 +138,6 @@ def _ceiling(network: tuple[Array, ...]) -> Array:
     cores, _, _, connections, held = network
     _, inside = _parts(network)
     return core_sharing.inner_throughput(connections, cores, inside, held)
-
-
-def _pieces(lasts: Array) -> Iterator[NDArray[np.intp]]:
-    """Pools of like size together, so that their tables stay small."""
-    order = np.argsort(lasts, kind="stable")
-    while order.size:
-        some = max(1, int(_CELLS // lasts[order[-1]]))
-        yield order[-some:]
-        order = order[:-some]
 
 
 def _tables(lasts: Array, pools: tuple[Array, ...]) -> Iterator[Array]:

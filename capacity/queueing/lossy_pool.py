@@ -8,10 +8,9 @@ the web server leaves them in PHP-FPM's queue.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from capacity.queueing import _mmck, _mmck_response
-from capacity.queueing._evaluate import Array
+from capacity.queueing._evaluate import Array, of_like_size
 from capacity.queueing._mmc import load_and_spare
 from capacity.queueing._poisson import cdf_ratio
 from capacity.queueing.inner_network import Network, network_grid, network_limits
@@ -33,7 +32,9 @@ def lossy_pool(servers: Array, network: Network, arrival_rate: Array, places: Ar
     below = cdf_ratio(servers, load, spare)
     number = np.full(servers.shape, np.nan)  # mean number at work while it is below c; only of shared rows
     shared = network_limits(servers, network)
-    for rows in _pieces(servers, shared & (arrival_rate > 0)):
+    slower = np.flatnonzero(shared & (arrival_rate > 0))
+    for piece in of_like_size(servers[slower] + 1.0, _CELLS):
+        rows = slower[piece]
         part = tuple(column[rows] for column in network)
         full[rows], below[rows], number[rows] = _below(servers[rows], part, arrival_rate[rows])
         gap[rows] = (full[rows] - arrival_rate[rows]) / full[rows]
@@ -80,19 +81,6 @@ def waiting_tail(t: Array, pool: Pool) -> Array:
     weight = _mmck.late_weight(over, log_x, full, pool["places"], pool["rho"], pool["gap"], pool["full_rate"] * t)
     nobody = (pool["places"] == 0) | (pool["rho"] == 0) | np.isinf(accepting)
     return np.where(nobody, 0.0, np.minimum(weight / accepting, 1.0))
-
-
-def _pieces(servers: Array, wanted: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Rows of like size together, so that each table of X(0..c) stays small."""
-    rows = np.flatnonzero(wanted)
-    rows = rows[np.argsort(servers[rows], kind="stable")]
-    pieces = []
-    while rows.size:
-        sizes = servers[rows[::-1]]
-        some = max(1, int(_CELLS // (sizes[0] + 1.0)))
-        pieces.append(rows[-some:])
-        rows = rows[:-some]
-    return pieces
 
 
 def _below(servers: Array, network: Network, arrival_rate: Array) -> tuple[Array, Array, Array]:
