@@ -12,12 +12,17 @@ from capacity.errors import InvalidInput, Problem
 from capacity.fpm.maintenance import IDLE_TIMEOUT, maintain
 from capacity.pool import PoolSettings
 
-__all__ = ["MOST_TICKS", "Clock", "PoolState", "Tick"]
+__all__ = ["MOST_TICKS", "Clock", "PoolState", "Tick", "accept_places"]
 
 MOST_TICKS: Final = 1_000_000
 """How long a run may be [-]: eleven days."""
 
 _NEVER = math.inf
+
+
+def accept_places(listen_backlog: int | None, somaxconn: int) -> int:
+    """Requests the kernel lets wait on a unix socket: min(listen.backlog, somaxconn) + 1; -1, or None, asks for all."""
+    return (somaxconn if listen_backlog is None or listen_backlog < 0 else min(listen_backlog, somaxconn)) + 1
 
 
 class Tick(NamedTuple):
@@ -87,8 +92,7 @@ class PoolState:
         self.pool, self.clock, self.fork_time, self.services = pool, clock, fork_time, services
         self.now = self.master_free = start
         self.wake = _NEVER  # when the master looks at a connection that came while it forked
-        backlog = -1 if pool.listen_backlog is None else pool.listen_backlog
-        self.places = (somaxconn if backlog < 0 else min(backlog, somaxconn)) + 1
+        self.places = accept_places(pool.listen_backlog, somaxconn)
         self.most = pool.max_children if process_max is None else min(pool.max_children, process_max)
         self.ondemand, self.dynamic = pool.pm == "ondemand", pool.pm == "dynamic"
         self.starts = [_NEVER] * len(services)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from capacity.fpm.manager import SOMAXCONN
+from capacity.fpm.pool_state import accept_places
 from capacity.results import Choice
 from capacity.table import Column, Table
 from capacity.units import format_seconds
 
-# The kernel admits at most net.core.somaxconn whatever is asked for; 4096 is its default since Linux 5.4.
-SOMAXCONN = 4096
-
 
 def waiting_room(table: Table) -> Column:
-    """Requests the kernel lets wait on a unix socket: min(listen.backlog, somaxconn) + 1; -1, or nothing, is all."""
+    """``accept_places`` of each row."""
     asked, most = table["pool.listen_backlog"], _most(table)
     return np.where(asked >= 0, np.minimum(asked, most), most) + 1.0
 
@@ -25,15 +24,14 @@ def _most(table: Table) -> Column | float:
 
 
 def room_of(asked: int | None, most: int | None) -> int:
-    """``waiting_room`` of one pool.
+    """``waiting_room`` of one pool; None: not known, or not set.
 
     Examples
     --------
     >>> room_of(8, 4096), room_of(-1, None), room_of(None, 128), room_of(511, 128)
     (9, 4097, 129, 129)
     """
-    most = SOMAXCONN if most is None else most
-    return (most if asked is None or asked < 0 else min(asked, most)) + 1
+    return accept_places(asked, SOMAXCONN if most is None else most)
 
 
 def waiting_places(table: Table, full_rate: Column) -> Column:
