@@ -13,7 +13,7 @@ from capacity.policies.verdict import VERDICTS, Edges
 from capacity.queueing.spread import log_service_tail
 from capacity.results import Prediction
 from capacity.scenario import Scenario
-from capacity.table import Table, cores_left, repeat, service_time
+from capacity.table import Table, repeat
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
 
 __all__ = ["cautions", "more_workers", "next_steps"]
@@ -24,9 +24,8 @@ _SMALL_POOL = 8  # from so many workers above the objective on, slowdown no long
 def more_workers(scenario: Scenario, row: Mapping[str, float], binding: str) -> str:
     """Why more workers would serve more users, or would not, or why that cannot be known."""
     workers, rate, full_rate = row["max_children"], row["arrival_rate"], row["full_rate"]
-    cpu_time, cores = scenario.workload.cpu_time, scenario.host.cpus - scenario.host.cpus_reserved
+    cpu_time, cores = scenario.workload.cpu_demand, scenario.host.cores_left
     goal = scenario.objective.max_utilization
-    cpu_time = None if cpu_time is None else cpu_time + scenario.workload.web_server_cpu_time
     if cpu_time:
         most = cores / cpu_time
         core_load = rate / most
@@ -79,10 +78,9 @@ def next_steps(
     else:
         memory = scenario.worker.shared_memory + needed * scenario.worker.memory
         steps.append(f"{crowd} users need {needed:.0f} workers, which take {format_bytes(memory)} at their peak")
-    left = float(cores_left(table)[0])
-    core_load = float(rate[0] * demand.known_work(table)[0]) / left
-    service = float(service_time(table)[0])
-    beside, load = service - workload.service_time, float(rate[0]) * service
+    left = scenario.host.cores_left
+    core_load = float(rate[0]) * (workload.cpu_demand or 0.0) / left
+    beside, load = workload.hold_time - workload.service_time, float(rate[0]) * workload.hold_time
     crowded = load / carried
     if core_load > goal:
         cores = math.ceil(core_load * left / goal + scenario.host.cpus_reserved)

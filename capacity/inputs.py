@@ -75,6 +75,11 @@ class Host(InputModel):
         None, ge=1, description="most requests the kernel lets wait", examples=[4096], json_schema_extra=PURE
     )
 
+    @property
+    def cores_left(self) -> float:
+        """Cores that other work leaves to PHP and its web server [-]."""
+        return self.cpus - self.cpus_reserved
+
     @field_validator("reserved")
     @classmethod
     def _leaves_memory(cls, value: int, info: ValidationInfo) -> int:
@@ -237,6 +242,16 @@ class Workload(InputModel):
         examples=["0.2ms"],
         json_schema_extra=SECONDS,
     )
+
+    @property
+    def hold_time(self) -> float:
+        """Time a request holds a worker at light load, with all that is spent beside its script [s]."""
+        return self.service_time + (self.overhead_time + self.web_server_cpu_time)
+
+    @property
+    def cpu_demand(self) -> float | None:
+        """CPU time of a request, the web server's share with it [s]; None where PHP's is not known."""
+        return None if self.cpu_time is None else self.cpu_time + self.web_server_cpu_time
 
     @field_validator("service_time")
     @classmethod

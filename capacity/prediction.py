@@ -229,7 +229,7 @@ def workload_cautions(scenario: Scenario, model: ModelName = "open", spread: str
     """What the inputs leave open, in words; ``spread`` is what there is to say of service_scv, where it is known."""
     workload, cautions = scenario.workload, []
     if workload.cpu_time is None:
-        cores = scenario.host.cpus - scenario.host.cpus_reserved
+        cores = scenario.host.cores_left
         rate = format_rate(cores / workload.service_time)
         cautions.append(
             "cpu_time is not known, so every prediction takes requests to wait for something other than the CPU. "

@@ -56,10 +56,9 @@ def full_rate(table: Table, workers: Column) -> Column:
 
 def explain(scenario: Scenario, workers: float) -> str:
     """Reason of the limit in words."""
-    cpu, cores = scenario.workload.cpu_time, scenario.host.cpus - scenario.host.cpus_reserved
+    cpu, cores = scenario.workload.cpu_demand, scenario.host.cores_left
     if cpu is None:
         return "no CPU limit can be computed: the CPU time of a request (cpu_time) is not known"
-    cpu += scenario.workload.web_server_cpu_time
     if cpu == 0:
         return "requests that use no CPU time are not limited by the cores"
     return (

@@ -186,7 +186,7 @@ def explain(scenario: Scenario, rate: float, needed: float, wanted: float) -> st
         return "no users and no arrival rate are given, so the load asks for nothing: sized to the ceilings"
     workload, objective = scenario.workload, scenario.objective
     who = f"{workload.users} users send {format_rate(rate)}" if workload.users else f"{format_rate(rate)} arrive"
-    busy = rate * (workload.service_time + workload.overhead_time + workload.web_server_cpu_time)
+    busy = rate * workload.hold_time
     goal = f"at most {format_fraction(objective.max_utilization)} busy"
     if objective.response_time is not None:
         share = format_fraction(objective.percentile)
