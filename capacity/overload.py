@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from capacity.policies import backlog, database, demand
 from capacity.pool import PoolSettings
-from capacity.queueing.inner_network import Network, network_throughput
+from capacity.queueing.inner_network import network_throughput
 from capacity.queueing.lossy_pool import lossy_pool, response_tail, response_tail_bound, waiting_tail
-from capacity.queueing.shared_pool import Pool
+from capacity.queueing.shared_pool import Pool, network_of
 from capacity.results import Prediction
 from capacity.scenario import Scenario
 from capacity.table import ROUNDING, Column, Table, cores_left, service_time, take
@@ -42,20 +42,17 @@ _NEVER: Final = 21.5  # e^-21.5 is half of that
 _SEEN: Final = 0.0005  # a share that is shown
 
 
-def pool_columns(pool: PoolSettings | None, rows: int) -> dict[str, Column]:
-    """The settings of one pool that `lost` looks at, for so many rows.
+def pool_columns(pools: Sequence[PoolSettings]) -> dict[str, Column]:
+    """The settings that `lost` looks at, a row a pool.
 
     Examples
     --------
-    >>> pool_columns(PoolSettings(pm="static", max_children=2, listen_backlog=8), 1)
+    >>> pool_columns([PoolSettings(pm="static", max_children=2, listen_backlog=8)])
     {'pool.listen_backlog': array([8.]), 'pool.request_terminate_timeout': array([nan])}
     """
     names = ("listen_backlog", "request_terminate_timeout")
-    values = {name: getattr(pool, name) if pool else None for name in names}
-    return {
-        f"pool.{name}": np.full(rows, np.nan if value is None else value, dtype=np.float64)
-        for name, value in values.items()
-    }
+    values = {name: [getattr(pool, name) for pool in pools] for name in names}
+    return {f"pool.{name}": np.array(column, dtype=np.float64) for name, column in values.items()}  # None becomes NaN
 
 
 @np.errstate(all="ignore")
@@ -80,10 +77,8 @@ def lost(table: Table, workers: Column, rate: Column, *, late: bool = True) -> d
         workers; ``queue_fills_after`` [s], NaN where the queue does not grow; ``admitted_waiting_time`` [s], mean of
         those let in, NaN where requests are no more than the pool completes.
     """
-    network: Network = (cores_left(table), demand.known_work(table), service_time(table))
-    connections, held = database.connections(table)
-    if connections is not None and held is not None:
-        network += (connections, held)
+    times = (cores_left(table), demand.known_work(table), service_time(table))
+    network = network_of(workers, *times, *database.connections(table))
     full = network_throughput(workers, *network)
     places = backlog.waiting_room(table)
     kill = table["pool.request_terminate_timeout"]

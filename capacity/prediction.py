@@ -112,7 +112,7 @@ def forecast(
         hint = "give the seconds between an answer and the next click"
         raise InvalidInput([Problem("workload.think_time", "is missing: it turns users into requests", hint=hint)])
     rush = None if step is None else step_forecast(scenario, settings, *users_of_step(step))
-    table = table_of(scenario) | pool_columns(settings, 1)
+    table = table_of(scenario) | pool_columns([settings])
     edges = Edges() if edges is None else edges
     workers = np.array([float(settings.max_children)])
     predictions = predictions_of(table, workers, counts, model=model, edges=edges)

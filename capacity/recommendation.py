@@ -280,9 +280,8 @@ def _limits(scenario: Scenario, row: dict[str, float]) -> tuple[Limit, ...]:
 def _add_lost(table: Table, seen: Outlook, pools: Sequence[PoolSettings]) -> None:
     """Lay what the users of an outlook lose in each of its pools beside what it predicts."""
     rates = seen.arrival_rate
-    rows = repeat({name: table[name] for name in (*NEEDED, *NEEDED_FOR_LOST[:2])}, rates.size)
-    columns = [pool_columns(each, 1) for each in pools]
-    rows |= {name: np.tile([column[name][0] for column in columns], rates.shape[0]) for name in columns[0]}
+    rows = repeat({name: table[name] for name in (*NEEDED, *NEEDED_FOR_LOST)}, rates.size)
+    rows |= {name: np.tile(column, rates.shape[0]) for name, column in pool_columns(pools).items()}
     workers = np.tile([float(each.max_children) for each in pools], rates.shape[0])
     for name, column in lost(rows, workers, rates.ravel()).items():
         seen.predicted[name] = column.reshape(rates.shape)

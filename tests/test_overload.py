@@ -32,7 +32,7 @@ def pool(workers: int, **settings: int) -> PoolSettings:
 
 
 def of(which: Scenario, settings: PoolSettings, rate: float) -> dict[str, float]:
-    table = table_of(which) | pool_columns(settings, 1)
+    table = table_of(which) | pool_columns([settings])
     found = lost(table, np.array([float(settings.max_children)]), np.array([rate]))
     return {name: float(column[0]) for name, column in found.items()}
 
@@ -132,7 +132,7 @@ def test_what_is_skipped_as_nothing_is_less_than_a_billionth(monkeypatch) -> Non
     """Calm pools, and queues that end in time, are not computed; if they were, it would be no other number."""
     chance = np.random.default_rng(9)
     size = 400
-    rows = repeat(table_of(EXAMPLE), size) | pool_columns(None, size)
+    rows = repeat(table_of(EXAMPLE), size)
     rows["pool.listen_backlog"] = np.floor(10 ** chance.uniform(0, 3.7, size))
     rows["policy.web_server_timeout"] = 10 ** chance.uniform(-0.5, 2, size)
     rows["pool.request_terminate_timeout"] = np.where(
@@ -207,7 +207,7 @@ def test_the_kernel_lets_wait_one_more_than_the_lesser_of_both(asked, somaxconn,
         tables["host"]["somaxconn"] = somaxconn
     which, settings = Scenario.from_mapping(tables), pool(2, **({} if asked is None else {"listen_backlog": asked}))
     assert backlog.room_of(asked, somaxconn) == places
-    assert backlog.waiting_room(table_of(which) | pool_columns(settings, 1)).tolist() == [places]
+    assert backlog.waiting_room(table_of(which) | pool_columns([settings])).tolist() == [places]
     assert of(which, settings, 88.0)["queue_fills_after"] == pytest.approx(places / 80)
     assert recommend(which).pool.listen_backlog == (somaxconn or 4096)
 

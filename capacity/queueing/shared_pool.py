@@ -70,7 +70,7 @@ def open_pool(
     database_time: Array | None = None,
 ) -> Pool:
     """Solve the pool under a Poisson stream; ``drain`` is the rate at which the wait of those who wait ends."""
-    network = _network(servers, cores, cpu_time, service_time, connections, database_time)
+    network = network_of(servers, cores, cpu_time, service_time, connections, database_time)
     domain = np.where(network_domain(network), 0.0, np.nan)
     load, spare = _mmc.load_and_spare(servers, arrival_rate, service_time)
     load, spare = load + domain, spare + domain
@@ -120,7 +120,7 @@ def finite_pool(
     Who waits, waits as ``_finite_source.waiting_tail_of`` says: ``full_rate`` is the completion rate while every
     worker is busy, ``places`` is N - c and ``mean`` is full_rate times the think time.
     """
-    network = _network(servers, cores, cpu_time, service_time, connections, database_time)
+    network = network_of(servers, cores, cpu_time, service_time, connections, database_time)
     domain = np.where(network_domain(network), 0.0, np.nan)
     plain = (servers, population, think_time, service_time)
     throughput = _finite_source.throughput(*plain) + domain
@@ -177,7 +177,7 @@ def finite_pool(
     }
 
 
-def _network(
+def network_of(
     servers: Array,
     cores: Array,
     cpu_time: Array,

@@ -40,7 +40,7 @@ def predicted(workers: int, places: int, rate: float, patience: float, kill: flo
     pool = PoolSettings(
         pm="static", max_children=workers, listen_backlog=places - 1, request_terminate_timeout=int(kill)
     )
-    table = table_of(Scenario.from_mapping(tables)) | pool_columns(pool, 1)
+    table = table_of(Scenario.from_mapping(tables)) | pool_columns([pool])
     found = lost(table, np.array([float(workers)]), np.array([rate]))
     return np.array([found[name][0] for name in ("refused", "killed", "timed_out", "wasted")])
 
