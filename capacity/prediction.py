@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -204,7 +205,7 @@ def prediction_at(columns: Mapping[str, Column], row: int, users: float, offered
 
     def finite(name: str) -> float | None:
         value = float(columns[name][row])
-        return value if np.isfinite(value) else None
+        return value if math.isfinite(value) else None
 
     met = finite("objective_met")
     return Prediction(

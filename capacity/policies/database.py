@@ -30,10 +30,10 @@ def limit(table: Table) -> Column:
 
 def connections(table: Table) -> tuple[Column, Column] | tuple[None, None]:
     """Workers that can be connected at once, and how long a request holds its connections; None: never short."""
-    held = np.nan_to_num(table["workload.database_time"])
-    if not held.any() or np.isnan(table["host.database_connections"]).all():
+    held = table["workload.database_time"]
+    if not (held > 0).any() or np.isnan(table["host.database_connections"]).all():
         return None, None
-    return limit(table), held
+    return limit(table), np.where(np.isnan(held), 0.0, held)
 
 
 def explain(scenario: Scenario, workers: float) -> str:
