@@ -142,7 +142,7 @@ def cautions(scenario: Scenario, row: Mapping[str, float], binding: str) -> tupl
             f"{scenario.pools_on_host} pools share this host: the memory, cores and connections given here must be "
             "this pool's share"
         )
-    patience, service = scenario.web_server_timeout, scenario.workload.service_time
+    patience, service = scenario.web_server_timeout, scenario.workload.hold_time
     late = _longer_than(patience / service, scenario.workload.service_scv)
     if late > 1e-3:
         notes.append(

@@ -14,14 +14,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from capacity.policies import backlog, database, demand
+from capacity.policies import backlog, demand
 from capacity.pool import PoolSettings
 from capacity.queueing.inner_network import network_throughput
 from capacity.queueing.lossy_pool import lossy_pool, response_tail, response_tail_bound, waiting_tail
-from capacity.queueing.shared_pool import Pool, network_of
+from capacity.queueing.shared_pool import Pool
 from capacity.results import Prediction
 from capacity.scenario import Scenario
-from capacity.table import ROUNDING, Column, Table, cores_left, service_time, take
+from capacity.table import ROUNDING, Column, Table, take
 from capacity.units import format_fraction, format_rate, format_seconds
 
 __all__ = ["LATE", "LOST", "NEEDED_FOR_LOST", "lost", "overload_caution", "pool_columns"]
@@ -77,8 +77,7 @@ def lost(table: Table, workers: Column, rate: Column, *, late: bool = True) -> d
         workers; ``queue_fills_after`` [s], NaN where the queue does not grow; ``admitted_waiting_time`` [s], mean of
         those let in, NaN where requests are no more than the pool completes.
     """
-    times = (cores_left(table), demand.known_work(table), service_time(table))
-    network = network_of(workers, *times, *database.connections(table))
+    network = demand.inner_network(table, workers)
     full = network_throughput(workers, *network)
     places = backlog.waiting_room(table)
     kill = table["pool.request_terminate_timeout"]

@@ -210,7 +210,7 @@ def _settings(
     kept = current is not None and current.max_requests == settings.max_requests
     budget = scenario.host.ram - scenario.host.reserved
     share = row["worst_case_memory"] / budget
-    service = scenario.workload.service_time
+    service = scenario.workload.hold_time
     choices = (
         process_manager.explain(
             pm,

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from capacity.errors import InvalidInput, Problem
+from capacity.fpm.manager import SOMAXCONN
 from capacity.fpm.step import MOST_REQUESTS, MOST_WORKERS, simulate_step
 from capacity.policies import burst, process_manager
 from capacity.policies.demand import rate_of
@@ -15,7 +16,7 @@ from capacity.policies.memory import worst_case
 from capacity.pool import PoolSettings
 from capacity.results import Choice, StepForecast, StepOutcome
 from capacity.scenario import Scenario
-from capacity.table import service_time, table_of
+from capacity.table import table_of
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds, shown
 
 __all__ = ["step_forecast", "step_recommendation", "users_of_step"]
@@ -110,9 +111,8 @@ class _Rush:
         if scenario.workload.think_time is None:
             hint = "give the seconds between an answer and the next click"
             raise InvalidInput([Problem("workload.think_time", "is missing: it turns users into requests", hint=hint)])
-        table = table_of(scenario)
-        rates = rate_of(table, np.array([float(before), float(after)]))
-        service = float(service_time(table)[0])
+        rates = rate_of(table_of(scenario), np.array([float(before), float(after)]))
+        service = scenario.workload.hold_time
         return cls(scenario, (before, after), (float(rates[0]), float(rates[1])), service, max(WINDOW, 3 * service))
 
     def outcomes(self, pool: PoolSettings) -> tuple[StepOutcome, ...]:
@@ -155,6 +155,7 @@ class _Rush:
             service_scv=self.scenario.workload.service_scv,
             window=self.window,
             process_max=self.scenario.process_max,
+            somaxconn=self.scenario.host.somaxconn or SOMAXCONN,
         )
         return StepOutcome(
             pool=pool,

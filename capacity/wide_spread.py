@@ -9,12 +9,14 @@ from typing import Final
 import numpy as np
 
 from capacity.intervals import Estimate
+from capacity.policies.demand import inner_network
 from capacity.policies.verdict import VERDICTS, Edges, severity
+from capacity.queueing.inner_network import network_limits
 from capacity.queueing.spread import LARGEST_SCV
 from capacity.results import Prediction, Verdict
 from capacity.scenario import Scenario
 from capacity.simulation import SimulatedQueue, simulated_lognormal_queue
-from capacity.table import ROUNDING
+from capacity.table import ROUNDING, table_of
 from capacity.units import format_fraction
 
 __all__ = ["simulated"]
@@ -47,20 +49,21 @@ def simulated(
     -------
     tuple of Prediction
         With waits and responses of the simulation, where there is one: for a spread above 4 and up to 16, workers that
-        do not share cores, utilizations up to 0.95 and ten predictions at most. Their verdicts are left: bands are
-        searched by the formulas, and a verdict must not contradict its band.
+        do not share cores or connections, utilizations up to 0.95 and ten predictions at most. Their verdicts are left:
+        bands are searched by the formulas, and a verdict must not contradict its band.
     str or None
         What was simulated, how sure it is, and which verdict would be worse by it; None: nothing was.
     """
-    scv, host = scenario.workload.service_scv, scenario.host
-    alone = not scenario.workload.cpu_time or workers <= host.cpus
+    scv = scenario.workload.service_scv
+    counts = np.array([float(workers)])
+    alone = not network_limits(counts, inner_network(table_of(scenario), counts))[0]
     if not LARGEST_SCV < scv <= MOST_SCV or not alone or len(predictions) > _MOST_FIGURES:
         return tuple(predictions), None
     queues = [_queue(scenario, workers, prediction) for prediction in predictions]
     known = [queue.waiting_time for queue in queues if queue is not None]
     if not known:
         return tuple(predictions), None
-    errors = [_error(wait) for wait in known if wait.value >= _WAITS * scenario.workload.service_time]
+    errors = [_error(wait) for wait in known if wait.value >= _WAITS * scenario.workload.hold_time]
     sure = "hardly anybody waits"
     if errors:
         most = format_fraction(float(f"{max(errors):.2g}"))
@@ -85,14 +88,13 @@ def simulated(
 
 
 def _queue(scenario: Scenario, workers: int, prediction: Prediction) -> SimulatedQueue | None:
-    unlimited = (prediction.database_utilization or 0.0) < 1.0 - ROUNDING
-    if prediction.utilization > _BUSIEST or not unlimited:
+    if prediction.utilization > _BUSIEST:
         return None
     return simulated_lognormal_queue(
         (0.95, scenario.objective.percentile),
         servers=workers,
         arrival_rate=prediction.arrival_rate,
-        service_time=scenario.workload.service_time,
+        service_time=scenario.workload.hold_time,
         service_scv=scenario.workload.service_scv,
         requests=_REQUESTS,
         confidence=_CONFIDENCE,
@@ -105,7 +107,7 @@ def _error(wait: Estimate) -> float:
 
 
 def _with(scenario: Scenario, prediction: Prediction, queue: SimulatedQueue) -> Prediction:
-    service, wait = scenario.workload.service_time, queue.waiting_time.value
+    service, wait = scenario.workload.hold_time, queue.waiting_time.value
     return prediction.model_copy(
         update={
             "wait_probability": queue.wait_probability.value,
@@ -122,5 +124,5 @@ def _verdict(scenario: Scenario, prediction: Prediction, queue: SimulatedQueue, 
     target = scenario.objective.response_time
     kept = target is None or queue.response_time_quantiles[1].value <= target * (1.0 + ROUNDING)
     busiest = max(prediction.utilization, prediction.cpu_utilization or 0.0, prediction.database_utilization or 0.0)
-    slowdown = queue.waiting_time.value / scenario.workload.service_time
+    slowdown = queue.waiting_time.value / scenario.workload.hold_time
     return VERDICTS[int(severity(np.array([busiest]), np.array([slowdown]), np.array([kept]), edges)[0])]

@@ -39,6 +39,13 @@ def test_each_outcome_is_that_of_the_simulation() -> None:
         assert len(outcome.workers) == 31
 
 
+def test_the_kernel_of_the_host_bounds_the_queue() -> None:
+    slow = PoolSettings(pm="dynamic", max_children=40, start_servers=2, min_spare_servers=1, max_spare_servers=3)
+    wide, narrow = (rush(slow, host=host).step.outcomes[0] for host in ({}, {"somaxconn": 16}))
+    assert wide.refused == 0 < narrow.refused
+    assert narrow.waiting_time_longest < wide.waiting_time_longest
+
+
 def test_static_waits_least_and_spares_for_the_step_less_than_those_of_today() -> None:
     now, static, burst, ondemand = rush().step.outcomes
     assert static.waiting_time < burst.waiting_time < now.waiting_time

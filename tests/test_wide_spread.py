@@ -58,6 +58,11 @@ def test_they_wait_longer_than_exponential_ones_and_a_verdict_that_would_be_wors
     assert said(result).endswith("those for exponential times; by the simulation 30 users watch")
 
 
+def test_what_a_request_costs_beside_its_script_is_simulated_with_it() -> None:
+    beside = wide(9, [80], workload={"service_time": 0.2, "overhead_time": 0.05}).predictions[0]
+    assert beside == wide(9, [80]).predictions[0]
+
+
 def test_what_is_too_full_is_left_and_named() -> None:
     result = wide(9, [80, 97, 100])
     assert "at 97, 100 users the pool is too full for that" in said(result)
@@ -75,6 +80,8 @@ def test_where_hardly_anybody_waits_nothing_is_said_of_an_error() -> None:
         (16.5, {}),
         (9, {"model": "finite"}),
         (9, {"workload": {"cpu_time": 0.02}}),
+        (9, {"host": {"cpus": 20, "cpus_reserved": 1}, "workload": {"cpu_time": 0.02}}),
+        (9, {"host": {"database_connections": 19}, "workload": {"database_time": 0.02}}),
     ],
 )
 def test_what_is_not_simulated_is_exponential_and_says_so(scv: float, options: dict[str, object]) -> None:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from capacity.policies import cpu, database
 from capacity.pool import MOST_PROCESSES
 from capacity.queueing._evaluate import of_like_size
+from capacity.queueing.inner_network import Network
 from capacity.queueing.search import Rows, least_count
-from capacity.queueing.shared_pool import Pool, open_pool
+from capacity.queueing.shared_pool import Pool, network_of, open_pool
 from capacity.queueing.spread import log_service_tail, response_tail, spread_out
 from capacity.scenario import Scenario
 from capacity.table import ROUNDING, Column, Table, cores_left, cpu_time, service_time
@@ -76,6 +77,12 @@ def known_work(table: Table) -> Column:
     """CPU time of a request, 0 where it is not known."""
     work = cpu_time(table)
     return np.where(np.isnan(work), 0.0, work)
+
+
+def inner_network(table: Table, workers: Column) -> Network:
+    """Cores and connections that so many busy workers share, and what a request needs of them."""
+    times = (cores_left(table), known_work(table), service_time(table))
+    return network_of(workers, *times, *database.connections(table))
 
 
 def open_pools(
