@@ -48,7 +48,7 @@ NGINX = """daemon off; worker_processes 1; {user} worker_rlimit_nofile 16384;
 pid {0}/nginx.pid; error_log {0}/nginx.error.log;
 events {{ worker_connections 16000; }}
 http {{
-    access_log off;
+    {log}
     client_body_temp_path {0}/body; fastcgi_temp_path {0}/fastcgi; proxy_temp_path {0}/proxy;
     uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;
     server {{
@@ -111,8 +111,8 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextmanager
-def running(pool: PoolSettings) -> Iterator[Site]:
-    """Start a pool behind nginx; both have ended when this does."""
+def running(pool: PoolSettings, *, log_format: str | None = None) -> Iterator[Site]:
+    """Start a pool behind nginx; both have ended when this does. nginx keeps a log where a format is given."""
     programs = find(*FPM_NAMES), find("nginx")
     if None in programs:
         raise RuntimeError("php-fpm and nginx must be installed: apt-get install php8.2-fpm nginx-light")
@@ -123,7 +123,13 @@ def running(pool: PoolSettings) -> Iterator[Site]:
         (directory / "work.php").write_text(SCRIPT)
         user = "user = www-data\n" if root else ""
         (directory / "fpm.conf").write_text(FPM.format(directory, render(pool, pool="www"), user, BACKLOG))
-        text = NGINX.format(directory, user="user www-data;" if root else "", backlog=BACKLOG)
+        log = f"log_format timed '{log_format}'; access_log {directory}/nginx.access.log timed;"
+        text = NGINX.format(
+            directory,
+            user="user www-data;" if root else "",
+            backlog=BACKLOG,
+            log=log if log_format else "access_log off;",
+        )
         (directory / "nginx.conf").write_text(text)
         (directory / "fpm.access.log").touch(mode=0o666)
         commands = (
