@@ -21,6 +21,7 @@ def busy_share(table: Table, rate: Column) -> Column:
     return rate * table["workload.database_time"] * table["worker.database_connections"] / available(table)
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def limit(table: Table) -> Column:
     """Workers that can all be connected at once; inf where the connections are unknown or none is needed."""
     each = table["worker.database_connections"]
