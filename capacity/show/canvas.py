@@ -1,0 +1,85 @@
+"""What all pictures share: the figure they are drawn on, and their colours.
+
+The colours are those of Okabe and Ito, told apart by the colour-blind too. Lines use only those of a lightness that
+stands out (3 : 1) from a white page and from a black one; the figure has no background of its own, and its text is
+the one grey that reads (4.5 : 1) on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from capacity.errors import InvalidInput, Problem
+from capacity.extras import library
+from capacity.results import Verdict
+from capacity.units import shown
+
+__all__ = ["BLUE", "FILL", "GREEN", "GREY", "PURPLE", "RED", "VERDICTS", "canvas", "styled"]
+
+BLUE: Final = "#0072b2"
+RED: Final = "#d55e00"
+GREEN: Final = "#009e73"
+PURPLE: Final = "#cc79a7"
+GREY: Final = "#767676"
+VERDICTS: Final[dict[Verdict, str]] = {
+    "comfortable": GREEN,
+    "manageable": BLUE,
+    "watch": "#e69f00",
+    "overloaded": RED,
+}
+FILL: Final = 0.16  # opacity of an area behind lines
+
+_STYLE: Final = {
+    "figure.facecolor": "none",
+    "savefig.facecolor": "auto",
+    "axes.facecolor": "none",
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": GREY,
+    "axes.titlecolor": GREY,
+    "axes.titlelocation": "left",
+    "axes.titlesize": "medium",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": GREY,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "legend.frameon": False,
+    "font.size": 10,
+}
+
+
+@contextmanager
+def canvas(ax: Any, *, width: float = 8.0, height: float = 4.5) -> Iterator[Any]:
+    """Axes to draw on: those that are given, as they are, or new ones in our style.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes or None
+    width, height : float
+        Of a new figure [inch].
+
+    Raises
+    ------
+    InvalidInput
+        `ax` are no Axes.
+    MissingExtra
+        matplotlib is not installed.
+    """
+    if ax is not None:
+        if not hasattr(ax, "axhline"):
+            raise InvalidInput([Problem("ax", "must be matplotlib's Axes", shown(ax), "leave it out for a new figure")])
+        yield ax
+        return
+    with styled() as pyplot:
+        _, made = pyplot.subplots(figsize=(width, height), layout="constrained")
+        yield made
+
+
+@contextmanager
+def styled() -> Iterator[Any]:
+    """Give matplotlib's pyplot, in our style for as long as the context lasts."""
+    pyplot = library("matplotlib.pyplot", what="plot", extra="plot")
+    with pyplot.rc_context(_STYLE):
+        yield pyplot
