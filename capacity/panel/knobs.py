@@ -95,7 +95,7 @@ def _counted(name: str, label: str, value: int, most: int) -> Knob:
 
 
 def _measured(name: str, label: str, value: float, scale: float, *, most: float | None = None) -> Knob:
-    top = max(_REACH * value if most is None else _REACH * most, scale)
+    top = _REACH * (value if most is None else most)
     step = float(f"{top / scale / _STEPS:.1g}")
     shown = value / scale
     return Knob(name, label, shown, 0.0 if most is not None else step, top / scale, step, scale)

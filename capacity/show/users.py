@@ -218,7 +218,8 @@ def _marks(ax: Any, points: Sequence[tuple[float, Prediction]], top: float) -> N
         for load, p, _ in known:
             band = getattr(getattr(p, "band", None), name, None)
             if band is not None:
-                ax.vlines(load, band[0], min(band[1], 10 * top), color=colour, linewidth=4, alpha=0.4)
+                high = 10 * top if band.high is None else min(band.high, 10 * top)
+                ax.vlines(load, band.low, high, color=colour, linewidth=4, alpha=0.4)
 
 
 def before_after(result: Recommendation, *, ax: Any = None) -> Any:

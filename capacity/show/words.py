@@ -54,7 +54,7 @@ def in_words(name: str, value: object, unit: str = "") -> str:
     Examples
     --------
     >>> in_words("response_time", 0.25, "s"), in_words("utilization", 0.75, "1"), in_words("queue_length", 3.14159, "1")
-    ('250 ms', '75 %', '3.14')
+    ('250 ms', '75 %', '3.142')
     >>> in_words("objective_met", True), in_words("workers", None), in_words("start", 1795506390.0, "s")
     ('yes', '–', '2026-11-24 07:46 UTC')
     """
