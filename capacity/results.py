@@ -249,10 +249,8 @@ class Recommendation(Result):
 
     def __repr__(self) -> str:
         state = "" if self.feasible else "INFEASIBLE, "
-        return (
-            f"<Recommendation: {state}{self.pool.max_children} workers ({self.binding} binds): "
-            f"{describe_bands(self.bands)}>"
-        )
+        bands = f": {describe_bands(self.bands)}" if self.bands else ""
+        return f"<Recommendation: {state}{self.pool.max_children} workers ({self.binding} binds){bands}>"
 
 
 class Deviation(Result):

@@ -19,6 +19,7 @@ from capacity.fpm.log_line import LineFormat
 from capacity.fpm.minutes import Minutes, Peak, Timeline, busiest
 from capacity.fpm.routes import Route, Routes
 from capacity.fpm.visitors import Visitors, VisitorsTally
+from capacity.presented import Presented
 
 __all__ = ["QUANTILES", "TimeKind", "Traffic", "TrafficTally", "read_traffic"]
 
@@ -34,7 +35,7 @@ _SENSELESS = 10.0
 
 
 @dataclass(frozen=True)
-class Traffic:
+class Traffic(Presented):
     """The requests of a log, summed up; None where the log does not tell.
 
     Parameters

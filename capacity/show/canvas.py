@@ -8,7 +8,7 @@ the one grey that reads (4.5 : 1) on both.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from capacity.errors import InvalidInput, Problem
@@ -32,8 +32,6 @@ VERDICTS: Final[dict[Verdict, str]] = {
 FILL: Final = 0.16  # opacity of an area behind lines
 
 _STYLE: Final = {
-    "figure.facecolor": "none",
-    "savefig.facecolor": "auto",
     "axes.facecolor": "none",
     "axes.edgecolor": GREY,
     "axes.labelcolor": GREY,
@@ -72,14 +70,14 @@ def canvas(ax: Any, *, width: float = 8.0, height: float = 4.5) -> Iterator[Any]
             raise InvalidInput([Problem("ax", "must be matplotlib's Axes", shown(ax), "leave it out for a new figure")])
         yield ax
         return
-    with styled() as pyplot:
-        _, made = pyplot.subplots(figsize=(width, height), layout="constrained")
-        yield made
-
-
-@contextmanager
-def styled() -> Iterator[Any]:
-    """Give matplotlib's pyplot, in our style for as long as the context lasts."""
     pyplot = library("matplotlib.pyplot", what="plot", extra="plot")
-    with pyplot.rc_context(_STYLE):
-        yield pyplot
+    # before our style: a notebook sets itself up at the first figure, and what it sets then has to stay
+    figure = pyplot.figure(figsize=(width, height), layout="constrained", facecolor="none")
+    with styled():
+        yield figure.add_subplot()
+
+
+def styled() -> AbstractContextManager[None]:
+    """Let matplotlib draw in our style, for as long as the context lasts."""
+    style: AbstractContextManager[None] = library("matplotlib", what="plot", extra="plot").rc_context(_STYLE)
+    return style

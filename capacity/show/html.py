@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
@@ -53,6 +53,7 @@ _COLUMNS: Final = {
         "longest_queue",
         "refused",
     ),
+    "PlanStep": ("op", "path", "directive", "key", "before", "after", "reason"),
     "Deviation": ("quantity", "predicted", "band_low", "band_high", "measured", "beyond", "meaning"),
     "Limit": ("name", "workers", "binding", "reason"),
     "StepOutcome": ("pool", "waiting_time", "waiting_time_p95", "waiting_time_longest", "refused", "recovered_after"),
@@ -125,17 +126,22 @@ def _settings(result: Recommendation) -> str:
 
 
 def _table(title: str, rows: Sequence[BaseModel]) -> str:
-    fields = type(rows[0]).model_fields
-    names = [name for name in _COLUMNS.get(type(rows[0]).__name__, fields) if _is_told(rows, name)]
+    names = [name for name in _columns(rows[0]) if _is_told(rows, name)]
     cells = [[_cell(row, name) for name in names] for row in rows[:_MOST_ROWS]]
     if len(rows) > _MOST_ROWS:
         title = f"{title} (the first {_MOST_ROWS} of {len(rows)})"
-    styles = [_style([getattr(row, name) for row in rows]) for name in names]
+    styles = [_style([getattr(row, name, None) for row in rows]) for name in names]
     return _markup(title, [titled(name) for name in names], cells, styles)
 
 
+def _columns(row: BaseModel) -> Iterable[str]:
+    """Names that are chosen for rows of this class or of what it derives from; else all of its fields."""
+    chosen = (_COLUMNS[kind.__name__] for kind in type(row).__mro__ if kind.__name__ in _COLUMNS)
+    return next(chosen, type(row).model_fields)
+
+
 def _style(values: Sequence[object]) -> str:
-    if not all(isinstance(value, str | dict | BaseModel) for value in values):
+    if not all(value is None or isinstance(value, str | dict | BaseModel) for value in values):
         return _NUMBER
     return _TEXT if any(isinstance(value, str) and len(value) > _WORD for value in values) else _SHORT_TEXT
 
@@ -150,7 +156,9 @@ def _is_told(rows: Sequence[BaseModel], name: str) -> bool:
 
 
 def _cell(row: BaseModel, name: str) -> str:
-    value = getattr(row, name)
+    value = getattr(row, name, None)
+    if name not in type(row).model_fields:
+        return ""  # steps of a plan are of several kinds
     text = in_words(name, value, unit_of_field(row, name))
     if name in _ENDLESS and value is None:
         return "endless"

@@ -104,7 +104,8 @@ def hockey_stick(result: Recommendation | Forecast, *, ax: Any = None) -> Any:
     by_rate = result.predictions[0].users is None
     points = [(_load(p), p) for p in result.predictions]
     ends = [] if by_rate else [band.users for band in result.bands if band.users is not None]
-    most = _BEYOND * max([*ends[-1:], *(load for load, _ in points)])
+    seen = [load for load, p in points if p.response_time is not None]
+    most = _BEYOND * max([*ends[-1:], *seen] or [load for load, _ in points])
     if by_rate and scenario is not None:  # as far as the workers could go at best
         most = max(most, _BEYOND * result.pool.max_children / scenario.workload.hold_time)
     # wider spreads are simulated, and only at the points

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from capacity import Scenario, forecast, recommend
+from capacity import Scenario, Workload, forecast, recommend
 from capacity.results import Assumption
 from capacity.show.canvas import VERDICTS
 from tests.show.results import EXAMPLE, NAMES, results
@@ -74,6 +74,11 @@ def test_figures_are_written_in_peoples_units_and_no_value_is_not_a_number():
     assert rows[1][:4] == ["150", "120/s", "■ watch", "75 %"]
     assert rows[1][-2:] == ["750 ms", "0.55 %"]
     assert rows[2][-2:] == ["endless", "endless"]
+
+
+def test_without_users_the_line_ends_with_what_binds():
+    rated = EXAMPLE.model_copy(update={"workload": Workload(service_time=0.25, arrival_rate=120)})
+    assert repr(recommend(rated)) == "<Recommendation: 40 workers (memory binds)>"
 
 
 def test_a_pool_of_no_scenario_has_no_today():
