@@ -16,14 +16,22 @@ copyright = author
 release = installed_version("fpm-capacity")
 version = release
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
-source_suffix = {".md": "markdown"}
+extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc"]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 exclude_patterns = ["_build"]
 nitpicky = False
 
 # Pages are plain CommonMark, so that they read well without a build too.
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+
+# Notebooks are kept without outputs and run at each build. Widgets need a kernel: their pages show the picture instead.
+nb_execution_mode = "force"
+nb_execution_timeout = 120
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_ipywidgets_js = {}
+nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 
 add_module_names = False  # everything public is imported from capacity or capacity.queueing
 autodoc_member_order = "bysource"

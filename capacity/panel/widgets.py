@@ -65,7 +65,8 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         """Add the picture of the moment, for pages that run no widgets."""
         bundle = super()._repr_mimebundle_(**options)
         image = base64.b64encode(self._picture.value).decode()
-        bundle["text/html"] = f'{self._words.value}<img alt="{escape(_ALT)}" src="data:image/png;base64,{image}">'
+        picture = f'<img alt="{_ALT}" style="max-width:100%" src="data:image/png;base64,{image}">'
+        bundle["text/html"] = f"<div>{self._words.value}</div><div>{picture}</div>"
         return bundle
 
 

@@ -7,13 +7,12 @@ the one grey that reads (4.5 : 1) on both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from capacity.errors import InvalidInput, Problem
 from capacity.extras import library
-from capacity.results import Verdict
 from capacity.units import shown
 
 __all__ = ["BLUE", "FILL", "GREEN", "GREY", "PURPLE", "RED", "VERDICTS", "canvas", "styled"]
@@ -23,7 +22,7 @@ RED: Final = "#d55e00"
 GREEN: Final = "#009e73"
 PURPLE: Final = "#cc79a7"
 GREY: Final = "#767676"
-VERDICTS: Final[dict[Verdict, str]] = {
+VERDICTS: Final[Mapping[str, str]] = {
     "comfortable": GREEN,
     "manageable": BLUE,
     "watch": "#e69f00",

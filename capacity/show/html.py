@@ -162,7 +162,7 @@ def _cell(row: BaseModel, name: str) -> str:
     text = in_words(name, value, unit_of_field(row, name))
     if name in _ENDLESS and value is None:
         return "endless"
-    mark = {**VERDICTS}.get(value) if name == "verdict" else None
+    mark = VERDICTS.get(text) if name == "verdict" else None
     swatch = f'<span aria-hidden="true" style="color:{mark}">&#9632;</span> ' if mark else ""
     return swatch + escape(text)
 

@@ -59,8 +59,9 @@ def heat_map(grid: Any, quantity: str | None = None, *, target: float | None = N
             _words(ax, cells, across, down, words)
         else:
             _numbers(ax, cells, across, down, target)
-        ax.set_xlabel(_label(grid, across))
-        ax.set_ylabel(_label(grid, down))
+        for axis, name_of_axis in ((ax.xaxis, across), (ax.yaxis, down)):
+            axis.set_label_text(titled(str(name_of_axis)))
+            _units(axis, cells[name_of_axis])
         ax.set_title(str(cells.attrs.get("long_name", titled(name))).partition(";")[0])
     return ax
 
@@ -80,8 +81,10 @@ def _cells(grid: Any, quantity: str | None) -> tuple[str, Any]:
     return name, cells
 
 
-def _label(grid: Any, axis: Any) -> str:
-    return titled(str(axis))
+def _units(axis: Any, values: Any) -> None:
+    """Write the numbers of an axis in people's units."""
+    if (writer := _WRITERS.get(values.attrs.get("units", ""))) is not None:
+        axis.set_major_formatter(lambda value, _: writer(value))
 
 
 def _numbers(ax: Any, cells: Any, across: Any, down: Any, target: float | None) -> None:
@@ -103,8 +106,7 @@ def _numbers(ax: Any, cells: Any, across: Any, down: Any, target: float | None) 
     )
     bar = ax.figure.colorbar(mesh, ax=ax)
     bar.outline.set_visible(False)
-    if (writer := _WRITERS.get(cells.attrs.get("units", ""))) is not None:
-        bar.ax.yaxis.set_major_formatter(lambda value, _: writer(value))
+    _units(bar.ax.yaxis, cells)
     if wide:
         bar.set_ticks(np.geomspace(low, high, 5))
         bar.minorticks_off()
@@ -129,7 +131,7 @@ def _numbers(ax: Any, cells: Any, across: Any, down: Any, target: float | None) 
 def _words(ax: Any, cells: Any, across: Any, down: Any, words: list[str]) -> None:
     colors = library("matplotlib.colors", what="plot", extra="plot")
     patches = library("matplotlib.patches", what="plot", extra="plot")
-    known = [VERDICTS.get(word, GREY) for word in words]  # type: ignore[call-overload]
+    known = [VERDICTS.get(word, GREY) for word in words]
     if words != list(VERDICTS):
         known = [f"C{place}" for place in range(len(words))]
     values = np.where(cells.values < 0, np.nan, np.asarray(cells.values, dtype=np.float64))
@@ -144,8 +146,5 @@ def _words(ax: Any, cells: Any, across: Any, down: Any, words: list[str]) -> Non
         shading="nearest",
         alpha=0.75,
     )
-    if len(words) > 1 and min(values.shape) > 1:
-        edges = np.arange(len(words) - 1) + 0.5
-        ax.contour(cells[across], cells[down], values, levels=edges, colors=GREY, linewidths=0.8)
     marks = [patches.Patch(color=colour, alpha=0.75, label=word) for colour, word in zip(known, words, strict=True)]
     ax.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=len(words), fontsize="small")
