@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
@@ -67,12 +68,16 @@ def _mathml(self: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
     raise SkipNode
 
 
-def _close_blocks(app: Sphinx, page: str, source: list[str]) -> None:
-    """Drop the empty line that ends a doctest: the test needs it, the reader does not."""
+def _prepare(app: Sphinx, page: str, source: list[str]) -> None:
+    """Drop the empty line that ends a doctest (the test needs it, the reader does not), and link to built notebooks."""
     source[0] = source[0].replace("\n\n```\n", "\n```\n")
+    source[0] = _NOTEBOOK.sub(r"{doc}`\1 </notebooks/\2>`", source[0])
+
+
+_NOTEBOOK = re.compile(r"\[([^\]]+)\]\((?:\.\./)+notebooks/([\w-]+)\.ipynb\)")
 
 
 def setup(app: Sphinx) -> None:
     """Register the formula writer and the filter of sources."""
     app.add_html_math_renderer("mathml", (_mathml, None), (_mathml, None))
-    app.connect("source-read", _close_blocks)
+    app.connect("source-read", _prepare)
