@@ -56,7 +56,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]
         with styled():
             self._figure.clear()
             # margins that need not be computed: twice as quick
-            self._figure.subplots_adjust(left=0.09, right=0.98, top=0.88, bottom=0.12)
+            self._figure.subplots_adjust(left=0.12, right=0.98, top=0.88, bottom=0.12)
             self.answer.chosen.plot(ax=self._figure.add_subplot())
             self._figure.savefig(made, format="png")
         return made.getvalue()

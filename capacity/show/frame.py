@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from capacity.errors import InvalidInput, Problem
 from capacity.extras import library
 from capacity.problems import did_you_mean
+from capacity.show.measured import rows_of
 from capacity.units import shown
 
 __all__ = ["frame_of", "tables_of"]
@@ -55,6 +56,8 @@ def frame_of(result: Any, part: str | None) -> Any:
         hint = did_you_mean(part, tables) if isinstance(part, str) else ""
         hint = hint or f"tables: {', '.join(tables) or 'none'}"
         raise InvalidInput([Problem("part", "is no table of this result, or an empty one", shown(part), hint)])
+    if not tables and (measured := rows_of(result)) is not None:
+        return pandas.DataFrame(measured)
     rows = tables[part or next(iter(tables))] if tables else (result,)
     frame = pandas.DataFrame([dict(_flat(row.model_dump(mode="json"))) for row in rows])
     unknown = {name: "float64" for name in frame if frame[name].isna().all()}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 from capacity.results import Recommendation
 from capacity.show.canvas import VERDICTS
 from capacity.show.frame import tables_of
+from capacity.show.measured import rows_of
 from capacity.show.words import LOSSES, in_words, titled, unit_of_field
 
 __all__ = ["html_of"]
@@ -25,7 +26,7 @@ _TABLES: Final = {
     "Replay": ("pools",),
     "ChangePlan": ("steps", "risks"),
 }
-_LISTS: Final = ("more_workers_reason", "advice", "cautions", "notes")
+_LISTS: Final = ("more_workers_reason", "advice", "cautions", "notes", "blind")
 _COLUMNS: Final = {
     "Prediction": (
         "users",
@@ -70,7 +71,7 @@ _CAPTION = "caption-side:top;text-align:left;color:inherit"
 _NUMBER = f"{_CELL}text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums"
 
 
-def html_of(result: BaseModel) -> str:
+def html_of(result: Any) -> str:
     """Heading, tables and cautions of a result.
 
     Parameters
@@ -92,22 +93,24 @@ def html_of(result: BaseModel) -> str:
     return f'<div style="color:inherit;overflow-x:auto">{"".join(_pieces(result))}</div>'
 
 
-def _pieces(result: BaseModel) -> Iterator[str]:
+def _pieces(result: Any) -> Iterator[str]:
     yield f'<div style="margin:.5em 0"><b>{escape(_heading(result))}</b></div>'
     if isinstance(result, Recommendation):
         yield _settings(result)
+    if (measured := rows_of(result)) is not None:
+        yield _measured(measured)
     tables = tables_of(result)
     chosen = [name for name in _TABLES.get(type(result).__name__, tables) if name in tables]
     for name in chosen:
         yield _table(titled(name), tables[name])
-    if not tables:
+    if not tables and measured is None:
         yield _table("", (result,))
     for name in _LISTS:
         lines = getattr(result, name, ())
         yield _list(titled(name), (lines,) if isinstance(lines, str) else lines)
 
 
-def _heading(result: BaseModel) -> str:
+def _heading(result: object) -> str:
     line = repr(result)
     return line[1:-1] if line.startswith("<") else type(result).__name__
 
@@ -123,6 +126,13 @@ def _settings(result: Recommendation) -> str:
             cells = [in_words(name, value, unit_of_field(result.pool, name)) for value in values]
             rows.append([escape(name), *map(escape, cells)])
     return _markup("settings", heads, rows, [_SHORT_TEXT, *[_NUMBER] * len(pools)])
+
+
+def _measured(rows: Sequence[Mapping[str, Any]]) -> str:
+    names = ["quantity", "value", "low", "high", *(["source"] if "source" in rows[0] else [])] if rows else ["quantity"]
+    cells = [[escape(in_words(str(row["quantity"]), row[name], row["unit"])) for name in names] for row in rows]
+    styles = [_TEXT if name == "source" else _SHORT_TEXT if name == "quantity" else _NUMBER for name in names]
+    return _markup("", names, cells, styles)
 
 
 def _table(title: str, rows: Sequence[BaseModel]) -> str:

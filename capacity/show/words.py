@@ -109,6 +109,7 @@ _TITLES: Final = {
     "limits": "what limits the workers",
     "more_workers_reason": "would more workers help?",
     "cautions": "keep in mind",
+    "blind": "what could not be seen",
 }
 
 
