@@ -12,6 +12,7 @@ import numpy as np
 from capacity.errors import InvalidInput, Problem
 from capacity.outcome import NEEDED, largest_users, predict, users_in_bands
 from capacity.overload import LOST, NEEDED_FOR_LOST, lost, overload_caution, pool_columns
+from capacity.policies import database
 from capacity.policies.demand import rate_of
 from capacity.policies.verdict import VERDICTS, Edges
 from capacity.pool import PoolSettings
@@ -128,6 +129,7 @@ def forecast(
         cautions=(
             *workload_cautions(scenario, model, wide),
             *prediction_cautions(predictions, model=model),
+            *database.caution(scenario, settings.max_children),
             *overload_caution(scenario, settings, predictions),
         ),
         assumptions=stated_assumptions(scenario),
