@@ -1,14 +1,15 @@
-"""How well waits of N users with service times of any spread are foretold: `python -m tests.oracles.measure_finite_spread`.
+"""How well waits of N users with service times of any spread are foretold.
 
-Simulates users who think for exponential times, and requests that are constant or lognormal, writes what was found to
-`finite_spread.csv` and holds the formulas against it. About ten minutes on one core; with `read` only the second. With
-`shared`, instead, pools whose workers share cores, of which nothing is kept (five minutes). Nothing is judged here:
-`tests/queueing/test_finite_spread.py` does that.
+Run `python -m tests.oracles.measure_finite_spread`. Simulates users who think for exponential times and whose requests
+are constant or lognormal, writes what was found to `finite_spread.csv` and holds the formulas against it. About ten
+minutes on one core; with `read` only the second. With `shared`, instead, pools whose workers share cores, of which
+nothing is kept (five minutes). Nothing is judged here: `tests/queueing/test_general_finite.py` does that.
 """
 
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import product
@@ -19,7 +20,7 @@ import numpy as np
 from capacity.queueing import shared_pool, spread
 from capacity.queueing._evaluate import Array
 
-from .measure_spread import parts, sizes
+from .measure_spread import full_rate, parts, sizes
 from .simulation import NEVER
 from .tables import read_table
 
@@ -56,7 +57,9 @@ def simulated(servers: int, population: int, think: float, scv: float, seed: int
     return arrived, waited, responded
 
 
-def measure(scv: float, servers: int, population: int, think: float, seed: int, requests: int = REQUESTS) -> list[float]:
+def measure(
+    scv: float, servers: int, population: int, think: float, seed: int, requests: int = REQUESTS
+) -> list[float]:
     """One row of the table."""
     arrivals, waits, responses = simulated(servers, population, think, scv, seed, requests)
     batches = responses.reshape(BATCHES, -1)
@@ -96,7 +99,7 @@ def foretold(table: dict[str, Array], cores: Array | float = 1.0, cpu_time: Arra
 
 
 def errors(table: dict[str, Array], said: dict[str, Array]) -> dict[str, Array]:
-    """Of the mean wait in its own parts, or 0.1 services where that is more; of the wait probability; else in parts."""
+    """Relative; of the mean wait relative to 0.1 services where that is more, of the wait probability absolute."""
     found = {name: said[name] / table[name] - 1.0 for name in MEASURED if name in said}
     wait = table["waiting_time"]
     found["waiting_time"] = (said["waiting_time"] - wait) / np.maximum(wait, 0.1)
@@ -119,7 +122,8 @@ def write() -> None:
     """The table, a row a case, each with a seed of its own."""
     head = [
         "# M/G/c//N by simulation; written by tests/oracles/measure_finite_spread.py, which tells how.",
-        f"# {REQUESTS} requests a case, after {REQUESTS // 5} left out; seeds 1, 2, ... by row. Times in service times.",
+        f"# {REQUESTS} requests a case, after {REQUESTS // 5} left out; seeds 1, 2, ... by row.",
+        "# Times in service times.",
         ",".join(COLUMNS),
     ]
     rows = [",".join(f"{value:.5g}" for value in measure(*case, seed)) for seed, case in enumerate(cases(), 1)]
@@ -146,8 +150,8 @@ def shared_simulated(
     users = [(pauses[who], who) for who in range(population)]
     heapify(users)
     now = virtual = 0.0
-    queue: list[int] = []
-    first = busy = 0
+    queue: deque[int] = deque()
+    busy = 0
     running: list[tuple[float, int]] = []
     away: list[tuple[float, int]] = []
     left = [turns] * (every + population)
@@ -189,9 +193,8 @@ def shared_simulated(
         if coming < every + population:
             heappush(users, (now + pauses[coming], coming))
             coming += 1
-        if first < len(queue):
-            who = queue[first]
-            first += 1
+        if queue:
+            who = queue.popleft()
             started[who] = now
             heappush(running, (virtual + on_cpu[who][0], who))
         else:
@@ -206,9 +209,9 @@ def shared(requests: int = 200_000) -> None:
     for seed, (scv, (servers, cores), share, crowd) in enumerate(
         product((0.0, 0.5, 4.0), POOLS, SHARES, (0.9, 1.1, 1.5)), 60_001
     ):
-        think, one = 4.0, np.ones(1)
-        full = float(shared_pool.inner_throughput(servers * one, cores * one, share * one, one)[0])
-        population = round(crowd * full * (1 + think))
+        think = 4.0
+        case = {"servers": servers, "cores": cores, "cpu_time": share, "service_time": 1.0}
+        population = round(crowd * full_rate(case) * (1 + think))
         waits, responses, throughput = shared_simulated(servers, cores, share, population, think, scv, seed, requests)
         found = [waits.mean(), (waits > 1e-9).mean(), throughput, *np.quantile(responses, QUANTILES)]
         rows.append([scv, servers, population, think, *found])
