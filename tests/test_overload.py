@@ -169,6 +169,31 @@ def test_what_is_skipped_as_nothing_is_less_than_a_billionth(monkeypatch) -> Non
     assert ((short["timed_out"] > 0.01) & (short["timed_out"] < 0.99)).sum() > 20
 
 
+def test_whatever_the_pool_shares_are_shares_and_more_patience_never_means_more_504() -> None:
+    chance = np.random.default_rng(11)
+    size = 1500
+    rows = repeat(table_of(EXAMPLE), size)
+    rows["workload.service_scv"] = chance.choice([0, 1e-9, 0.3, 0.999999, 1, 1.000001, 2, 4, 9], size)
+    rows["workload.service_time"] = 10 ** chance.uniform(-4, 3, size)
+    rows["workload.cpu_time"] = np.where(chance.random(size) < 0.3, rows["workload.service_time"] / 3, np.nan)
+    rows["pool.listen_backlog"] = np.floor(10 ** chance.uniform(0, 3.6, size))
+    rows["policy.web_server_timeout"] = 10 ** chance.uniform(-3, 5, size)
+    kill = np.where(chance.random(size) < 0.5, np.ceil(10 ** chance.uniform(0, 4, size)), 0)
+    rows["pool.request_terminate_timeout"] = kill
+    workers = np.floor(10 ** chance.uniform(0, 3, size))
+    rate = (
+        workers / rows["workload.service_time"] * 10 ** chance.choice([-8, -1, -0.05, 0, 1e-9, 0.05, 0.5, 3, 50], size)
+    )
+    found = lost(rows, workers, rate)
+    more = lost(rows | {"policy.web_server_timeout": 1.3 * rows["policy.web_server_timeout"]}, workers, rate)
+    for name in ("refused", "killed", "timed_out", "wasted"):
+        assert ((found[name] >= 0) & (found[name] <= 1)).all(), name
+    assert (found["refused"] + found["killed"] + found["timed_out"] <= 1 + 1e-9).all()
+    np.testing.assert_array_equal(more["refused"], found["refused"])
+    assert (more["timed_out"] <= found["timed_out"] + 1e-6).all()
+    assert (more["wasted"] <= found["wasted"] + 1e-6).all()
+
+
 def test_more_users_are_never_refused_or_given_up_less() -> None:
     users = range(100, 2000, 50)
     which = scenario(timeout=20.0)
@@ -183,12 +208,22 @@ def test_more_users_are_never_refused_or_given_up_less() -> None:
 
 def test_forecast_recommend_and_sweep_say_the_same() -> None:
     tables = scenario(timeout=10.0, cpu_time=0.02).to_mapping()
-    tables["pool"] = {"pm": "static", "max_children": 20, "listen_backlog": 511}
+    tables["pool"] = {"pm": "static", "max_children": 20, "listen_backlog": 511, "request_terminate_timeout": 1}
     which = Scenario.from_mapping(tables)
     today = recommend(which).current_predictions
     again = forecast(which, users=[p.users for p in today]).predictions
-    grid = sweep(which, {"users": [p.users for p in today]}, quantity=["refused", "timed_out", "wasted"])
-    for name in ("refused", "timed_out", "wasted", "killed", "queue_fills_after", "admitted_waiting_time"):
+    users = [p.users for p in today]
+    grid = sweep(which, {"users": users}, quantity=["refused", "timed_out", "throughput"])
+    np.testing.assert_array_equal(grid.throughput, sweep(which, {"users": users}, quantity="throughput").throughput)
+    for name in (
+        "refused",
+        "timed_out",
+        "wasted",
+        "throughput",
+        "killed",
+        "queue_fills_after",
+        "admitted_waiting_time",
+    ):
         ours, theirs = (
             [math.nan if (value := getattr(p, name)) is None else value for p in predictions]
             for predictions in (today, again)
