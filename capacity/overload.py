@@ -41,6 +41,7 @@ NEEDED_FOR_LOST: Final = (
 KILL_DELAY: Final = 7 / 6
 """FPM looks for requests to end three times in request_terminate_timeout: on average half of such a third late."""
 _NOTHING: Final = 1e-9  # a share below it counts as none
+_NO_ROOM: Final = 0.001  # of the work, which ending so much of it does not make
 _NEVER: Final = 21.5  # e^-21.5 is half of that
 _SHOWN: Final = 0.0005  # a share that is spoken of
 
@@ -120,7 +121,7 @@ def _cut_short(workers: Column, network: Network, kill: Column, scv: Column) -> 
     usual = workers / network_throughput(workers, *network)
     mean, square = limited_moments(kill / usual, scv)
     ended = 1.0 - mean > _NOTHING
-    kept = np.where(ended, mean, 1.0)
+    kept = np.where(1.0 - mean > _NO_ROOM, mean, 1.0)
     law = {
         "kill": np.where(ended, kill, np.inf),
         "kept": kept,
@@ -164,10 +165,11 @@ def overload_caution(scenario: Scenario, pool: PoolSettings, predictions: Sequen
     rescued = [p for p in endless if p.admitted_waiting_time is None]
     told = []
     if rescued:
-        ended = _share(max(p.killed or 0.0 for p in rescued))
+        ended = max(p.killed or 0.0 for p in rescued)
         told.append(
-            f"at {_who(rescued)} the pool keeps up only because request_terminate_timeout ends {ended} of the requests "
-            "with a 502; without that the queue would grow without bound, and times are not computed with it"
+            f"at {_who(rescued)} the pool keeps up only because request_terminate_timeout ends long requests"
+            f"{f' ({_share(ended)} of all, with a 502)' if _shown(ended) else ''}; without that the queue would grow "
+            "without bound, and times are not computed with it"
         )
     if over:
         places, patience = backlog.room_of(pool.listen_backlog, scenario.host.somaxconn), scenario.web_server_timeout

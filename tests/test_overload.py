@@ -293,7 +293,7 @@ def test_a_pool_that_keeps_up_by_ending_requests_says_so() -> None:
     assert over.throughput == pytest.approx(160 / (1 - math.exp(-7 / 6 / 0.25)), rel=1e-9)
     (told,) = (caution for caution in result.cautions if "keeps up only because" in caution)
     assert "at 201 users" in told
-    assert "ends 0.9 %" in told
+    assert "0.9 % of all" in told
 
 
 def test_the_tail_of_the_wait_is_that_of_mmck_at_scv_1_and_any_place_in_it() -> None:
