@@ -15,7 +15,7 @@ from capacity.table import table_of
 
 __all__ = ["Curve", "curves"]
 
-_POINTS: Final = 40
+_POINTS: Final = 80
 _STEEP: Final = 24  # points more where the curve goes up
 _BEYOND: Final = 1.15  # how far beyond the last threshold it is drawn
 

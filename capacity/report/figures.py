@@ -19,12 +19,12 @@ LIMITS: Final = {"cpu": "CPU", "database": "database connections", "process_max"
 
 
 _WIDTH: Final = 560.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 14.0, 14.0, 52.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84.0, 14.0, 14.0, 56.0
 _HEIGHT: Final = 300.0
 _TICKS: Final = 4
 _APART: Final = 46.0  # least distance of two numbers on the users' axis
 _TALLEST: Final = 2.2  # times the p95 of a pool at rest: beyond, a response leaves the picture
-_ROW: Final = 42.0
+_BAR, _LINE = 56.0, 34.0  # height of a limit with a bar, and of one without
 
 Scale: TypeAlias = Callable[[float], float]
 
@@ -134,23 +134,22 @@ def limits_figure(limits: Sequence[Limit], say: Wording) -> Markup:
     2
     """
     most = max((limit.workers or 0 for limit in limits), default=0) or 1
-    room, parts = _WIDTH - _RIGHT - 120.0, []
-    for row, limit in enumerate(limits):
-        top = _ROW * row
-        parts.append(
-            _label(0, top + 14, say(LIMITS.get(limit.name, limit.name)), "start", "bold" if limit.binding else "")
-        )
+    room, top, parts = _WIDTH - 130.0, 0.0, []
+    for limit in limits:
+        name, kind = say(LIMITS.get(limit.name, limit.name)), "bold" if limit.binding else ""
         if limit.workers is None:
-            parts.append(_label(0, top + 34, say("no limit known"), "start", "faint"))
+            parts.append(_label(0, top + 20, f"{name}: {say('no limit known')}", "start", "faint"))
+            top += _LINE
             continue
+        parts.append(_label(0, top + 20, name, "start", kind))
         width = max(room * limit.workers / most, 1.0)
-        kind = "bar binding" if limit.binding else "bar"
-        parts.append(element("rect", x=0, y=f"{top + 20:.1f}", width=f"{width:.1f}", height=16, class_=kind))
+        bar = "bar binding" if limit.binding else "bar"
+        parts.append(element("rect", x=0, y=f"{top + 27:.1f}", width=f"{width:.1f}", height=18, class_=bar))
         text = say("{count} (binds)", count=limit.workers) if limit.binding else str(limit.workers)
-        parts.append(_label(width + 8, top + 34, text, "start", "bold" if limit.binding else ""))
+        parts.append(_label(width + 8, top + 42, text, "start", kind))
+        top += _BAR
     title = element("title", say("Workers that each limit allows"))
-    height = _ROW * len(limits)
-    picture = element("svg", title, *parts, viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}", role="img", class_="plot")
+    picture = element("svg", title, *parts, viewBox=f"0 0 {_WIDTH:.0f} {top:.0f}", role="img", class_="plot")
     return element("figure", picture)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Final
@@ -20,6 +21,7 @@ HTML_MARK: Final = "<!doctype html>\n<!-- made by capacity -->"
 """How a page of ours begins: a file that does may be replaced by another."""
 
 _WORDY: Final = 24  # characters from which on a cell is text and no figure
+_FEW: Final = 3  # columns that a phone has room for
 
 
 def recommendation_html(
@@ -79,12 +81,15 @@ def _list(part: Part) -> Iterator[Markup]:
 
 
 def _table(part: Part, verdicts: Mapping[str, str]) -> Markup:
-    """Write a table whose cells know the name of their column, which a narrow screen shows beside them."""
-    wordy = [any(len(row[i]) > _WORDY for row in part.rows) or i == 0 for i in range(len(part.header))]
-    kinds = [None if words else "figure" for words in wordy]
+    """Write a table; one that a phone is too narrow for becomes a card a row there, with its columns' names."""
+    columns = list(zip(*part.rows, strict=True))
+    wordy = [any(len(cell) > _WORDY for cell in column) for column in columns]
+    numbers = [any(cell[:1].isdigit() for cell in column) for column in columns]
+    kinds = ["figure" if i and numbers[i] and not wordy[i] else None for i in range(len(columns))]
     head = [element("th", name, scope="col", class_=kind) for name, kind in zip(part.header, kinds, strict=True)]
     body = [element("tr", *_cells(part.header, row, kinds, verdicts)) for row in part.rows]
-    return element("table", element("thead", element("tr", *head)), element("tbody", *body))
+    cards = "cards" if len(columns) > _FEW or any(wordy[1:]) else None
+    return element("table", element("thead", element("tr", *head)), element("tbody", *body), class_=cards)
 
 
 def _cells(header: Line, row: Line, kinds: Sequence[str | None], verdicts: Mapping[str, str]) -> Iterator[Markup]:
@@ -96,4 +101,8 @@ def _cells(header: Line, row: Line, kinds: Sequence[str | None], verdicts: Mappi
 
 
 def _inline(text: str) -> str:
-    return element("code", text) if isinstance(text, Code) else text
+    """Show code as such; a narrow column may break it after a dot or an underscore."""
+    if not isinstance(text, Code):
+        return text
+    pieces = [piece for part in re.split(r"(?<=[._/])", text) for piece in (part, Markup("<wbr>"))]
+    return element("code", *pieces[:-1])
