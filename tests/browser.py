@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PHONE, LAPTOP, PAPER = 360, 1280, 673  # CSS pixels; paper is A4 less our margins of 1.6 cm
+PHONE, TABLET, LAPTOP, PAPER = 360, 820, 1280, 673  # CSS pixels; paper is A4 less our margins of 1.6 cm
 
 # what sticks out of its page, of its picture, or of its own box
 MEASURE = """
@@ -27,7 +27,7 @@ for (const frame of document.querySelectorAll("iframe")) {
       out.push("picture: " + name);
     }
     const inner = frame.contentWindow.getComputedStyle(element);
-    const clips = inner.display !== "inline" && inner.position !== "absolute" && element.tagName !== "svg";
+    const clips = inner.display !== "inline" && inner.position !== "absolute" && !element.closest("svg");
     if (clips && element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0) out.push("box: " + name);
   }
   found.push({ name: frame.name, width, out, text: page.body.innerText.length });
@@ -67,10 +67,10 @@ class Browser:
         return json.loads(html.unescape(match[1]))
 
     def overflows(self, pages: dict[str, str]) -> dict[str, list[str]]:
-        """What sticks out, by page and width; each of them at the width of a phone, a laptop and paper."""
+        """What sticks out, by page and width; each of them at the width of a phone, a tablet, a laptop and paper."""
         frames = []
         for name, page in pages.items():
-            for width in (PHONE, LAPTOP, PAPER):
+            for width in (PHONE, TABLET, LAPTOP, PAPER):
                 shown = printed(page) if width == PAPER else page
                 given = html.escape(shown)
                 frames.append(

@@ -265,9 +265,10 @@ function picture({ recommended, today }) {
   }
   const wide = roundStep(right / 6), taken = [];
   const label = (users, kind) => {
-    if (taken.some((other) => Math.abs(x(users) - other) < 9 * String(users).length + 22)) return;
+    if (taken.some((other) => Math.abs(x(users) - other) < 13 * String(users).length + 6)) return;
     taken.push(x(users));
-    parts.push(draw("text", { x: x(users), y: HIGH - BOTTOM + 22, "text-anchor": "middle", class: kind }, String(users)));
+    const inside = Math.min(x(users), WIDE - 6.5 * String(users).length);
+    parts.push(draw("text", { x: inside, y: HIGH - BOTTOM + 22, "text-anchor": "middle", class: kind }, String(users)));
   };
   for (const { users } of [...ends].reverse()) {
     parts.push(draw("line", { class: "mark", x1: x(users), x2: x(users), y1: TOP, y2: HIGH - BOTTOM + 6 }));

@@ -22,7 +22,7 @@ _WIDTH: Final = 560.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84.0, 14.0, 14.0, 56.0
 _HEIGHT: Final = 300.0
 _TICKS: Final = 4
-_APART: Final = 46.0  # least distance of two numbers on the users' axis
+_DIGIT: Final = 13.0  # width of a digit where the picture is small and its text large
 _TALLEST: Final = 2.2  # times the p95 of a pool at rest: beyond, a response leaves the picture
 _BAR, _LINE = 56.0, 34.0  # height of a limit with a bar, and of one without
 
@@ -104,9 +104,12 @@ def _users(marks: Sequence[int], right: float, x: Scale) -> Iterator[Markup]:
             yield element(
                 "line", x1=f"{place:.1f}", x2=f"{place:.1f}", y1=_TOP, y2=_HEIGHT - _BOTTOM + 6, class_="mark"
             )
-        if all(abs(place - other) >= _APART for other in taken):
+        half = _DIGIT / 2 * len(f"{users:.0f}")
+        if all(abs(place - other) >= 2 * half + 6 for other in taken):
             taken.append(place)
-            yield _label(place, _HEIGHT - _BOTTOM + 22, f"{users:.0f}", "middle", "bold" if bold else "")
+            yield _label(
+                min(place, _WIDTH - half), _HEIGHT - _BOTTOM + 22, f"{users:.0f}", "middle", "bold" if bold else ""
+            )
 
 
 def _legend(drawn: Sequence[Curve], result: Recommendation, say: Wording) -> Markup:

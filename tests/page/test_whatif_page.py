@@ -32,7 +32,7 @@ document.body.append(Object.assign(document.createElement("pre"), { textContent:
 
 
 def case(seed: int) -> dict[str, dict[str, Any]]:
-    """A scenario of the page's kind: small and large hosts, idle and crowded, cores that matter and cores that do not."""
+    """A scenario of the page's kind: small and large hosts, idle and crowded, cores that matter and that do not."""
     draw = random.Random(seed)
 
     def between(low: float, high: float) -> float:
