@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PHONE, TABLET, LAPTOP, PAPER = 360, 820, 1280, 673  # CSS pixels; paper is A4 less our margins of 1.6 cm
+WIDTHS = PHONE, TABLET, LAPTOP, PAPER = 360, 820, 1280, 673  # CSS pixels; paper is A4 less our margins of 1.6 cm
 
 # what sticks out of its page, of its picture, or of its own box
 MEASURE = """
@@ -70,7 +70,7 @@ class Browser:
         """What sticks out, by page and width; each of them at the width of a phone, a tablet, a laptop and paper."""
         frames = []
         for name, page in pages.items():
-            for width in (PHONE, TABLET, LAPTOP, PAPER):
+            for width in WIDTHS:
                 shown = printed(page) if width == PAPER else page
                 given = html.escape(shown)
                 frames.append(

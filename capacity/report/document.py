@@ -73,7 +73,7 @@ def recommendation_parts(
 def _headline(result: Recommendation, say: Wording, pool: str | None) -> Part:
     workers = _workers(result.pool, say)
     title = say("PHP-FPM capacity report: {workers}", workers=workers)
-    lines: list[Line] = [[say("Pool"), ": ", Code(pool)]] if pool else []
+    lines: list[Line] = [[say("Pool"), ": ", pool if "`" in pool else Code(pool)]] if pool else []
     if result.feasible:
         decides = "Decided by: {limit}" if result.binding == "demand" else "Limited by: {limit}"
         lines.append([say(decides, limit=LIMITS.get(result.binding, result.binding))])
@@ -129,8 +129,11 @@ def _thresholds(result: Recommendation, say: Wording, figure: str) -> Part:
     if result.current and result.current_bands:
         header.append(say("today ({workers})", workers=_workers(result.current, say)))
     header.append(say("recommended ({workers})", workers=_workers(result.pool, say)))
-    edges, text = Edges(), "{verdict}: workers, cores and database connections at most {utilization} busy, "
-    text += "requests at most {slowdown} slower than on an idle host"
+    edges = Edges()
+    text = (
+        "{verdict}: workers, cores and database connections at most {utilization} busy, requests at most {slowdown} "
+        "slower than on an idle host"
+    )
     lines = [
         [say(text, verdict=verdict, utilization=format_fraction(busy), slowdown=format_fraction(slower))]
         for verdict, busy, slower in zip(VERDICTS, edges.utilization, edges.slowdown, strict=False)
@@ -243,7 +246,8 @@ def _sentence(text: str, say: Wording) -> str:
     """Begin like a sentence, unless with a name such as cpu_time or listen.backlog."""
     text = say(text)
     first = text.split(" ", 1)[0]
-    return text if "_" in first or "." in first.rstrip(".") else text[:1].upper() + text[1:]
+    is_name = "_" in first or "." in first.rstrip(".")
+    return text if is_name else text[:1].upper() + text[1:]
 
 
 def _workers(pool: PoolSettings, say: Wording) -> str:

@@ -104,5 +104,5 @@ def _inline(text: str) -> str:
     """Show code as such; a narrow column may break it after a dot or an underscore."""
     if not isinstance(text, Code):
         return text
-    pieces = [piece for part in re.split(r"(?<=[._/])", text) for piece in (part, Markup("<wbr>"))]
+    pieces = [piece for part in re.split(r"(?<=[._/])", text) for piece in (part, element("wbr"))]
     return element("code", *pieces[:-1])

@@ -7,7 +7,7 @@ from typing import Final
 
 __all__ = ["Markup", "element"]
 
-_VOID: Final = frozenset(("meta", "line", "rect", "path", "polyline", "circle"))
+_VOID: Final = frozenset(("meta", "line", "rect", "polyline", "wbr"))
 
 
 class Markup(str):

@@ -47,7 +47,7 @@ class Wording:
 
     def __init__(self, language: str, texts: Mapping[str, str], words: Mapping[str, str]) -> None:
         self.language = language
-        self._texts, self._words = {**words, **texts}, words
+        self._texts, self._words = texts, words
         known = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
         item = rf"(?:(?:{known})(?: {_NUMBER})*|{_NUMBER})(?!\w)" if known else _NUMBER
         self._word = re.compile(rf"\b(?:{known})\b") if known else None
@@ -66,6 +66,8 @@ class Wording:
             return text
         if text in self._texts:
             return self._texts[text]
+        if text in self._words:
+            return self._words[text]
         for pattern, key in self._sentences:
             match = pattern.fullmatch(text)
             if match is not None:

@@ -128,10 +128,9 @@ def test_the_page_computes_what_python_computes(browser: Browser) -> None:
     assert verdicts == set(VERDICTS)
 
 
-@pytest.mark.parametrize("language", ["en", "es"])
-def test_the_page_shows_the_recommendation_when_it_is_opened(browser: Browser, language: str) -> None:
-    say = wording(language)
-    dom = browser.run(whatif_page(Scenario.example(), language=language), "--dump-dom")
+def test_the_page_shows_the_recommendation_when_it_is_opened(browser: Browser) -> None:
+    say = wording("es")
+    dom = browser.run(whatif_page(Scenario.example(), language="es"), "--dump-dom")
     assert f'id="count">{say("{count} workers", count=40)}<' in dom
     assert re.search(r'id="wrong"[^>]* hidden=""', dom)
     for number in ("45", "70", "85", "90", "140", "170"):
