@@ -36,11 +36,8 @@ def recommendation_markdown(
     --------
     >>> from capacity import recommend
     >>> scenario = Scenario.example()
-    >>> print(recommendation_markdown(recommend(scenario), scenario, language="es")[:120])
-    <!-- capacity recommend -->
-    # Informe de capacidad de PHP-FPM: 40 procesos
-    <BLANKLINE>
-    - Limita: memoria
+    >>> recommendation_markdown(recommend(scenario), scenario, language="es").splitlines()[:2]
+    ['<!-- capacity recommend -->', '# Informe de capacidad de PHP-FPM: 40 procesos']
     """
     parts = recommendation_parts(result, scenario, wording(language), pool=pool)
     return f"{MARKDOWN_MARK}\n{markdown(parts)}"
