@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_writable",
+    "format_of",
     "format_option",
     "language_option",
     "output_option",
@@ -35,6 +36,16 @@ __all__ = [
 _PIPED_WIDTH = 116
 _LEAST_WIDTH = 80
 
+_BY_SUFFIX: Final = {
+    ".json": "json",
+    ".conf": "conf",
+    ".html": "html",
+    ".md": "markdown",
+    ".diff": "diff",
+    ".patch": "diff",
+    ".sh": "shell",
+}
+
 output_option = click.option(
     "-o", "--output", default=None, metavar="FILE", help="Write to this file instead of standard output."
 )
@@ -47,11 +58,19 @@ language_option = click.option(
 )
 
 
-def format_option(*formats: str) -> Callable[..., Callable[..., object]]:
-    """Option --format with these choices, the first being the default."""
-    return click.option(
-        "--format", "output_format", type=click.Choice(formats), default=formats[0], help="How to write the result."
-    )
+def format_option(*formats: str, by_suffix: bool = False) -> Callable[..., Callable[..., object]]:
+    """Option --format with these choices, the first being the default, unless FILE has the suffix of another."""
+    text, default = "How to write the result.", None if by_suffix else formats[0]
+    if by_suffix:
+        known = " ".join(suffix for suffix, kind in _BY_SUFFIX.items() if kind in formats)
+        text = f"How to write it; by default after the suffix of FILE ({known}), else a {formats[0]}."
+    return click.option("--format", "output_format", type=click.Choice(formats), default=default, help=text)
+
+
+def format_of(output: str | None, *formats: str) -> str:
+    """Which of these formats the suffix of a file asks for; by default the first."""
+    kind = _BY_SUFFIX.get(Path(output or "").suffix, formats[0])
+    return kind if kind in formats else formats[0]
 
 
 def tell(text: str) -> None:

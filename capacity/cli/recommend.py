@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capacity.cli.options import given_fields, scenario_options, step_option, users_of_step
-from capacity.cli.output import format_option, language_option, output_option, render_table, tell, write
+from capacity.cli.output import format_of, format_option, language_option, output_option, render_table, tell, write
 from capacity.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 INFEASIBLE = 3
 _REPORTS = ("html", "markdown")
+_FORMATS = ("table", "json", "conf", *_REPORTS)
 
 
 @click.command()
 @scenario_options
 @step_option
-@format_option("table", "json", "conf", "html", "markdown")
+@format_option(*_FORMATS, by_suffix=True)
 @language_option
 @output_option
 def recommend(
@@ -30,7 +31,7 @@ def recommend(
     pool_name: str | None,
     measure: bool | None,
     step: str | None,
-    output_format: str,
+    output_format: str | None,
     language: str | None,
     output: str | None,
     **fields: Any,
@@ -45,7 +46,7 @@ def recommend(
       capacity recommend --ram 8GiB --cpus 4 --cpu-time 60ms --users 300
       capacity recommend --pool-file /etc/php/8.2/fpm/pool.d/www.conf
       capacity recommend site.toml --format conf
-      capacity recommend site.toml --format html --lang es -o report.html
+      capacity recommend site.toml --lang es -o report.html
       capacity recommend --process-manager auto --step 50:150
 
     Exit code 3 says that no pool within the limits meets the objective.
@@ -53,6 +54,7 @@ def recommend(
     from capacity.cli.intake import take_in, tell_assumptions
     from capacity.recommendation import recommend as recommend_scenario
 
+    output_format = output_format or format_of(output, *_FORMATS)
     if language is not None and output_format not in _REPORTS:
         raise InvalidInput([Problem("--lang", "goes with --format html or markdown", output_format)])
     rush = None if step is None else users_of_step(step)

@@ -97,7 +97,9 @@ function wrong(input) {
   if (input.cpu_time > input.service_time) return say("The CPU time must be at most the time a request holds a worker");
   if (input.headroom < 1) return say("The headroom must be at least 1");
   if (input.max_utilization < 0.01 || input.max_utilization >= 1) return say("Workers busy at most: from 1 % to less than 100 %");
-  if (input.cores > 1024 || input.users > 1e7 || input.ram > 2 ** 46 || input.ram / input.worker_memory > 1e5) {
+  const pools = Math.max(input.ram / input.worker_memory, input.workers_today ?? 0);
+  const states = input.cpu_time ? input.cores * input.service_time / input.cpu_time : 0;
+  if (input.cores > 1024 || input.users > 1e7 || input.ram > 2 ** 46 || pools > 1e5 || states > 1e5) {
     return say("These values are too large for this page; capacity recommend takes them");
   }
   return "";

@@ -14,7 +14,7 @@ from capacity.report.figures import LIMITS, limits_figure, response_figure
 from capacity.report.parts import Code, Line, Part, markdown
 from capacity.report.wording import Wording, wording
 from capacity.results import Choice, Prediction, Recommendation, StepForecast
-from capacity.scenario import Scenario
+from capacity.scenario import CASE_STUDY_SOURCE, Scenario
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
 
 __all__ = ["MARKDOWN_MARK", "recommendation_markdown", "recommendation_parts"]
@@ -188,7 +188,7 @@ def _next_steps(result: Recommendation, say: Wording) -> Iterator[Line]:
     differs = result.current is not None and result.current.model_dump() != result.pool.model_dump()
     if differs or result.current is None:
         yield [say("Make a change plan that can be reviewed and undone:"), " ", Code("capacity plan --pool-file FILE")]
-    if any(assumption.source.startswith("case study") for assumption in result.assumptions):
+    if any(assumption.source == CASE_STUDY_SOURCE for assumption in result.assumptions):
         yield [say("Measure what is only assumed here:"), " ", Code("capacity measure")]
     yield [say("Hold the prediction against the running pool:"), " ", Code("capacity measure --against SCENARIO.toml")]
     yield from _lines(result.next_steps, say)
@@ -217,10 +217,18 @@ def _assumptions(result: Recommendation, scenario: Scenario, say: Wording) -> Pa
             field = model.model_fields[name]
             text = say(field.description or name)
             plain = say("default") if value == field.default else say("given")
-            source = say(stated[f"{table}.{name}"]) if f"{table}.{name}" in stated else plain
+            source = _source(stated[f"{table}.{name}"], say) if f"{table}.{name}" in stated else plain
             rows.append([Code(f"{table}.{name}"), text, _value(value, unit_of(model, name), say), source])
     header = [say("field"), say("what it is"), say("value"), say("source")]
     return Part(say("What this rests on"), header=header, rows=rows)
+
+
+def _source(stated: str, say: Wording) -> str:
+    """Say where a value comes from; what somebody has noted is quoted."""
+    if stated == CASE_STUDY_SOURCE:
+        return say("case study (built in)")
+    kind, _, name = stated.partition("pool file ")
+    return f"{say('pool file')} {name}" if name and not kind else f"\u201c{stated}\u201d"
 
 
 def _value(value: Any, unit: str, say: Wording) -> str:

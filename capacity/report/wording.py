@@ -64,20 +64,27 @@ class Wording:
         """Give a text that carries its values already; None where the catalogue does not have it."""
         if self.language == "en":
             return text
-        if text in self._texts:
-            return self._texts[text]
-        if text in self._words:
-            return self._words[text]
+        breaks = list(_CLAUSE.finditer(text))
+        starts, ends = [0, *(each.end() for each in breaks)], [*(each.start() for each in breaks), len(text)]
+        written: list[str | None] = [None] * len(starts) + [""]  # from each clause on; an entry may span several
+        for i in reversed(range(len(starts))):
+            for j in reversed(range(i, len(ends))):
+                rest, entry = written[j + 1], None if written[j + 1] is None else self._entry(text[starts[i] : ends[j]])
+                if rest is not None and entry is not None:
+                    written[i] = entry + (breaks[j][0] if j < len(breaks) else "") + rest
+                    break
+        return written[0]
+
+    def _entry(self, text: str) -> str | None:
+        """Give what one entry makes of the text."""
+        plain = self._texts[text] if text in self._texts else self._words.get(text)
+        if plain is not None:
+            return plain
         for pattern, key in self._sentences:
             match = pattern.fullmatch(text)
             if match is not None:
-                return self._texts[key].format(
-                    **{name: self._shown(value) for name, value in match.groupdict().items()}
-                )
-        for clause in reversed(list(_CLAUSE.finditer(text))):
-            before, after = self.found(text[: clause.start()]), self.found(text[clause.end() :])
-            if before is not None and after is not None:
-                return f"{before}{clause[0]}{after}"
+                values = {name: self._shown(value) for name, value in match.groupdict().items()}
+                return self._texts[key].format(**values)
         return None
 
     def _shown(self, value: str) -> str:

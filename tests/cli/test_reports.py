@@ -32,6 +32,20 @@ def test_a_language_for_what_is_no_report_is_refused(output_format: str) -> None
     assert_refused(run("recommend", "--format", output_format, "--lang", "es"), "--lang", "html or markdown")
 
 
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("r.html", HTML_MARK), ("r.md", MARKDOWN_MARK), ("r.json", "{"), ("r.conf", "; 40"), ("r", "40")],
+)
+def test_the_suffix_of_the_file_says_the_format(tmp_path: Path, name: str, begins: str) -> None:
+    assert run("recommend", "-o", str(tmp_path / name)).code == 0
+    assert (tmp_path / name).read_text("utf-8").startswith(begins)
+
+
+def test_a_format_that_is_asked_for_counts_more_than_the_suffix(tmp_path: Path) -> None:
+    run("recommend", "--format", "json", "-o", str(tmp_path / "r.html"))
+    assert (tmp_path / "r.html").read_text("utf-8").startswith("{")
+
+
 def test_a_language_that_nobody_has_written_is_refused() -> None:
     assert_refused(run(*HTML, "--lang", "fr"), "--lang", "'en', 'es'")
 

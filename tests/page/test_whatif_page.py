@@ -128,23 +128,66 @@ def test_the_page_computes_what_python_computes(browser: Browser) -> None:
     assert verdicts == set(VERDICTS)
 
 
-def test_the_page_shows_the_recommendation_when_it_is_opened(browser: Browser) -> None:
+# what a person does: opens the page, types, moves a slider, types nonsense, and takes it back
+USED = """
+const seen = {}, type = (name, value) => {
+  const input = document.getElementById("input-" + name);
+  input.value = value;
+  input.dispatchEvent(new Event("input"));
+};
+const note = (name) => { seen[name] = document.getElementById("answer").innerText; };
+note("opened");
+type("worker_memory", 128);
+note("typed");
+const slider = document.querySelector('[aria-label="Memoria del servidor"]');
+slider.value = 1000;
+slider.dispatchEvent(new Event("input"));
+note("moved");
+type("reserved", 2000);
+note("nonsense");
+type("reserved", "");
+note("nothing");
+type("workers_today", 1e9);
+type("reserved", 1.5);
+note("too large");
+type("workers_today", 0);
+note("none today");
+type("users", 109);
+type("cpu_time", 40);
+note("cpu");
+seen.link = link();
+document.body.append(Object.assign(document.createElement("pre"), { textContent: JSON.stringify(seen), id: "found" }));
+"""
+
+
+def test_the_page_answers_as_it_is_used(browser: Browser) -> None:
+    page = whatif_page(Scenario.example(), language="es")
+    seen = browser.json(page.replace("</body>", f"<script>{USED}</script></body>"))
     say = wording("es")
-    dom = browser.run(whatif_page(Scenario.example(), language="es"), "--dump-dom")
-    assert f'id="count">{say("{count} workers", count=40)}<' in dom
-    assert re.search(r'id="wrong"[^>]* hidden=""', dom)
-    for number in ("45", "70", "85", "90", "140", "170"):
-        assert f'class="figure">{number}<' in dom
-    assert "pm.max_children = 40" in dom
-    assert "NaN" not in dom.partition("<script")[0]
-    assert dom.count("<polyline") == 3
+    assert say("{count} workers", count=40) in seen["opened"]
+    for number in ("45", "70", "85", "90", "140", "170", "pm.max_children = 40", "hoy (20 procesos)"):
+        assert number in seen["opened"]
+    assert say("{count} workers", count=20) in seen["typed"]
+    assert "--ram 4GiB" in seen["typed"]
+    assert "--ram 1000GiB" in seen["moved"]
+    assert say("Decided by: {limit}", limit="demand") in seen["moved"]
+    assert seen["nonsense"].strip().startswith(say("The memory for everything else must be less than that of the host"))
+    label = say("Memory for everything else")
+    assert seen["nothing"].strip().startswith(say("{label}: a number above 0 is needed", label=label))
+    too_large = say("These values are too large for this page; capacity recommend takes them")
+    assert seen["too large"].strip().startswith(too_large)
+    assert "pm.max_children" not in seen["nonsense"] + seen["nothing"] + seen["too large"]
+    assert "hoy (" not in seen["none today"]
+    assert f"CPU: {say('{count} (binds)', count=33)}" in seen["cpu"]
+    assert "users=109" in seen["link"]
+    assert not re.search(r"NaN|undefined|Infinity|null", "".join(map(str, seen.values())))
 
 
-def test_a_value_that_makes_no_sense_is_said_and_nothing_else_is_shown(browser: Browser) -> None:
-    page = whatif_page(Scenario.example()).replace('"reserved": 1610612736', '"reserved": 5e9')
+def test_a_link_opens_the_page_at_its_values(browser: Browser) -> None:
+    page = whatif_page(Scenario.example()).replace("location.hash", '"#users=30&workers_today=&ram=8589934592&bad=1"')
     dom = browser.run(page, "--dump-dom")
-    assert "The memory for everything else must be less than that of the host" in dom
-    assert re.search(r'id="results"[^>]* hidden=""', dom)
+    assert re.search(r'id="command">capacity recommend \\\s+--users 30\b.*--ram 8GiB', dom, re.DOTALL)
+    assert ">today (" not in dom
 
 
 def test_nothing_overflows_on_a_phone_a_laptop_and_paper(browser: Browser) -> None:

@@ -105,7 +105,7 @@ def test_an_infeasible_recommendation_says_so_at_the_top() -> None:
 def test_where_a_value_comes_from_stands_beside_it() -> None:
     stated = RESULT.with_assumptions((Assumption(field="host.ram", value=2.0**32, source="weighed by <hand>"),))
     page = recommendation_html(stated, EXAMPLE)
-    assert "weighed by &lt;hand&gt;" in page
+    assert "“weighed by &lt;hand&gt;”" in page
     assert "<hand>" not in page
     rows = dict(re.findall(r"\| `([a-z_.]+)` \| .*\| (.*) \|", recommendation_markdown(RESULT, EXAMPLE)))
     assert (rows["host.ram"], rows["policy.headroom"]) == ("given", "default")
