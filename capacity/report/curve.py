@@ -17,17 +17,18 @@ __all__ = ["Curve", "curves"]
 
 _POINTS: Final = 80
 _STEEP: Final = 24  # points more where the curve goes up
-_BEYOND: Final = 1.15  # how far beyond the last threshold it is drawn
+_BEYOND: Final = 1.25  # how far beyond the last threshold it is drawn: to where 0.85 busy becomes all of the time
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A pool's mean and 95 % response times [s] by users; it ends where the queue grows without bound."""
+    """A pool's mean and 95 % response times [s] by users, up to ``endless``, where the queue grows without bound."""
 
     workers: int
     users: tuple[int, ...]
     response_time: tuple[float, ...]
     response_time_p95: tuple[float, ...]
+    endless: int | None
 
 
 def curves(scenario: Scenario, result: Recommendation) -> tuple[Curve, ...]:
@@ -37,8 +38,8 @@ def curves(scenario: Scenario, result: Recommendation) -> tuple[Curve, ...]:
     --------
     >>> from capacity import recommend
     >>> new, old = curves(Scenario.example(), recommend(Scenario.example()))
-    >>> new.workers, new.users[-1], old.workers, old.users[-1]
-    (40, 199, 20, 99)
+    >>> new.workers, new.users[-1], new.endless, old.workers, old.users[-1], old.endless
+    (40, 199, 200, 20, 99, 100)
     """
     counts = [p.users for p in (*result.predictions, *result.current_predictions) if p.users is not None]
     if not counts:
@@ -54,10 +55,11 @@ def _curve(scenario: Scenario, workers: int, most: int) -> Curve:
     stable = [p for p in coarse if p.response_time is not None]
     end = next((p.users for p in coarse if p.response_time is None), None)
     if end is not None:
-        start = stable[-1].users if stable else 0
         # ever closer to where it becomes endless
-        gaps = ((end or 0) - (start or 0)) * np.geomspace(1.0, 1e-3, _STEEP)
-        stable += [p for p in _predicted(scenario, workers, (end or 0) - gaps) if p.response_time is not None]
+        start = (stable[-1].users or 0) if stable else 0
+        steep = _predicted(scenario, workers, end - (end - start) * np.geomspace(1.0, 1e-3, _STEEP))
+        stable += [p for p in steep if p.response_time is not None]
+        end = min((p.users for p in steep if p.response_time is None and p.users is not None), default=end)
     points = {p.users: p for p in stable}
     found = [points[users] for users in sorted(points, key=lambda users: users or 0)]
     return Curve(
@@ -65,6 +67,7 @@ def _curve(scenario: Scenario, workers: int, most: int) -> Curve:
         users=tuple(p.users or 0 for p in found),
         response_time=tuple(p.response_time or 0.0 for p in found),
         response_time_p95=tuple(p.response_time_p95 or 0.0 for p in found),
+        endless=end,
     )
 
 

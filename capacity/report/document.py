@@ -93,7 +93,8 @@ def _headline(result: Recommendation, say: Wording, pool: str | None) -> Part:
         )
     for band in result.bands:
         if band.users is not None:
-            lines.append([say("{verdict} up to {users} users", verdict=band.verdict, users=band.users)])
+            text = say("{verdict} up to {users} users", verdict=band.verdict, users=band.users)
+            lines.append([_begun(text)])
     text = "{memory} of memory with every worker at its peak"
     lines.append([say(text, memory=format_bytes(result.worst_case_memory))])
     return Part(title, lines=lines)
@@ -132,10 +133,10 @@ def _thresholds(result: Recommendation, say: Wording, figure: str) -> Part:
         "slower than on an idle host"
     )
     lines = [
-        [say(text, verdict=verdict, utilization=format_fraction(busy), slowdown=format_fraction(slower))]
+        [_begun(say(text, verdict=verdict, utilization=format_fraction(busy), slowdown=format_fraction(slower)))]
         for verdict, busy, slower in zip(VERDICTS, edges.utilization, edges.slowdown, strict=False)
     ]
-    lines.append([say("{verdict}: all beyond that", verdict=VERDICTS[-1])])
+    lines.append([_begun(say("{verdict}: all beyond that", verdict=VERDICTS[-1]))])
     return Part(say("Most users"), header=header, rows=rows, lines=lines, figure=figure)
 
 
@@ -248,8 +249,11 @@ def _lines(sentences: Sequence[str], say: Wording) -> list[Line]:
 
 
 def _sentence(text: str, say: Wording) -> str:
+    return _begun(say(text))
+
+
+def _begun(text: str) -> str:
     """Begin like a sentence, unless with a name such as cpu_time or listen.backlog."""
-    text = say(text)
     first = text.split(" ", 1)[0]
     is_name = "_" in first or "." in first.rstrip(".")
     return text if is_name else text[:1].upper() + text[1:]

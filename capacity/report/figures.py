@@ -21,6 +21,7 @@ LIMITS: Final = {"cpu": "CPU", "database": "database connections", "process_max"
 _WIDTH: Final = 560.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84.0, 14.0, 14.0, 56.0
 _HEIGHT: Final = 300.0
+_MARGIN: Final = 1.06  # of the users' axis, beyond the last of them
 _TICKS: Final = 4
 _DIGIT: Final = 13.0  # width of a digit where the picture is small and its text large
 _TALLEST: Final = 2.2  # times the p95 of a pool at rest: beyond, a response leaves the picture
@@ -45,7 +46,8 @@ def response_figure(curves: Sequence[Curve], result: Recommendation, say: Wordin
     drawn = [curve for curve in curves if curve.users]
     if not drawn:
         return Markup("")
-    right = max(*(curve.users[-1] for curve in drawn), *(band.users or 0 for band in result.bands)) * 1.06
+    ends = [curve.endless or curve.users[-1] for curve in drawn]
+    right = max(*ends, *(band.users or 0 for band in result.bands)) * _MARGIN
     highest = _TALLEST * drawn[0].response_time_p95[0]
 
     def x(users: float) -> float:
@@ -54,18 +56,20 @@ def response_figure(curves: Sequence[Curve], result: Recommendation, say: Wordin
     def y(seconds: float) -> float:
         return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * min(seconds / highest, 1.0)
 
-    def line(users: Sequence[int], seconds: Sequence[float], kind: str) -> Markup:
-        inside = next((i + 1 for i, value in enumerate(seconds) if value > highest), len(seconds))
-        points = " ".join(f"{x(u):.1f},{y(s):.1f}" for u, s in zip(users[:inside], seconds[:inside], strict=True))
-        return element("polyline", points=points, class_=f"line {kind}")
+    def line(curve: Curve, seconds: Sequence[float], kind: str) -> Markup:
+        points = list(zip(curve.users, seconds, strict=True))
+        points += [] if curve.endless is None else [(curve.endless, math.inf)]
+        inside = next((i + 1 for i, (_, value) in enumerate(points) if value > highest), len(points))
+        written = " ".join(f"{x(u):.1f},{y(s):.1f}" for u, s in points[:inside])
+        return element("polyline", points=written, class_=f"line {kind}")
 
     parts = [*_regions(result, right, x), *_times(highest, y, say)]
     marks = [band.users for band in result.bands if band.users is not None]
     parts += _users(marks, right, x)
     for curve, kind in zip(drawn, ("new", "today"), strict=False):
         if kind == "new":
-            parts.append(line(curve.users, curve.response_time_p95, "new p95"))
-        parts.append(line(curve.users, curve.response_time, kind))
+            parts.append(line(curve, curve.response_time_p95, "new p95"))
+        parts.append(line(curve, curve.response_time, kind))
     parts.append(_label(_LEFT + (_WIDTH - _LEFT - _RIGHT) / 2, _HEIGHT - 8, say("users"), "middle"))
     title = element("title", say("Response time by number of users"))
     picture = element("svg", title, *parts, viewBox=f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}", role="img", class_="plot")

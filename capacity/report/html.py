@@ -20,6 +20,7 @@ __all__ = ["HTML_MARK", "html_page", "recommendation_html"]
 HTML_MARK: Final = "<!doctype html>\n<!-- made by capacity -->"
 """How a page of ours begins: a file that does may be replaced by another."""
 
+_UNIT: Final = re.compile(r"(?<=\d) (?=(?:%|[KMGT]iB|us|ms|s)(?!\w))")  # a number and its unit stay on one line
 _WORDY: Final = 24  # characters from which on a cell is text and no figure
 _FEW: Final = 3  # columns that a phone has room for
 
@@ -71,7 +72,7 @@ def _section(part: Part, verdicts: Mapping[str, str]) -> Iterator[Markup]:
         yield _table(part, verdicts)
     yield from _list(part)
     if part.remark:
-        yield element("p", part.remark)
+        yield element("p", _inline(part.remark))
 
 
 def _list(part: Part) -> Iterator[Markup]:
@@ -101,8 +102,8 @@ def _cells(header: Line, row: Line, kinds: Sequence[str | None], verdicts: Mappi
 
 
 def _inline(text: str) -> str:
-    """Show code as such; a narrow column may break it after a dot or an underscore."""
+    """Show a text, or code, which a narrow column may break after a dot or an underscore."""
     if not isinstance(text, Code):
-        return text
+        return _UNIT.sub("\u00a0", text)
     pieces = [piece for part in re.split(r"(?<=[._/])", text) for piece in (part, element("wbr"))]
     return element("code", *pieces[:-1])

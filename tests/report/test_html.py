@@ -73,7 +73,7 @@ def test_a_report_is_well_formed_and_needs_nothing_else(scenario: Scenario, lang
 
 
 def test_everything_a_recommendation_says_is_in_both_reports() -> None:
-    html = Nested(recommendation_html(RESULT, EXAMPLE)).text
+    html = Nested(recommendation_html(RESULT, EXAMPLE)).text.replace("\u00a0", " ")
     markdown = re.sub(r"\\(.)", r"\1", recommendation_markdown(RESULT, EXAMPLE)).replace("&lt;", "<")
     sentences = [limit.reason for limit in RESULT.limits] + [choice.reason for choice in RESULT.choices]
     sentences += [*RESULT.cautions, *RESULT.next_steps, RESULT.more_workers_reason]
@@ -136,7 +136,9 @@ def test_the_curve_is_what_the_recommendation_predicts_and_ends_where_it_is_endl
                 assert (known[p.users], late[p.users]) == (p.response_time, p.response_time_p95)
         assert list(curve.users) == sorted(set(curve.users))
         assert list(curve.response_time) == sorted(curve.response_time)
-        assert curve.users[-1] + 1 == curve.workers / 0.2  # 0.2 erlang a user: there the queue has no end
+        assert (
+            curve.users[-1] + 1 == curve.endless == curve.workers / 0.2
+        )  # 0.2 erlang a user: there the queue has no end
     assert curves(RATE, recommend(RATE)) == ()
 
 
