@@ -282,7 +282,7 @@ def test_the_last_of_two_equal_options_counts(seen: list[Scenario]) -> None:
     assert seen[0].workload.users == 20
 
 
-@pytest.mark.parametrize("output_format", ["table", "json", "conf"])
+@pytest.mark.parametrize("output_format", ["table", "json", "conf", "html", "markdown"])
 def test_an_output_file_has_what_standard_output_would_have(tmp_path: Path, output_format: str) -> None:
     path = tmp_path / "result"
     ran = run("recommend", "--format", output_format, "-o", str(path))
