@@ -132,7 +132,7 @@ def forecast(
         ),
         assumptions=stated_assumptions(scenario),
         step=rush,
-    )
+    ).told_of(scenario)
 
 
 def require(scenario: Scenario, edges: Edges | None) -> None:

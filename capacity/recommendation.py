@@ -137,7 +137,7 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None, step: tuple[int
         assumptions=stated_assumptions(scenario),
         rules_of_thumb=rules_of_thumb.all_rules(scenario),
         step=rush,
-    )
+    ).told_of(scenario)
 
 
 def recommend_many(table: Any, *, edges: Edges | None = None) -> Any:
