@@ -61,7 +61,8 @@ def solve(table: Table, workers: Column, load: Column, model: ModelName) -> Pool
         return pool
     # every request of a click is a customer of its own; halves are rounded up
     population = np.maximum(np.floor(load * table["workload.requests_per_click"] + 0.5), 1.0)
-    return finite_pool(workers, cores, work, service, population, table["workload.think_time"], *connections)
+    pool = finite_pool(workers, cores, work, service, population, table["workload.think_time"], *connections)
+    return spread_out(pool, workers, service, table["workload.service_scv"])
 
 
 @np.errstate(all="ignore")

@@ -1,4 +1,4 @@
-"""The command line: ``recommend``, ``forecast``, ``measure``, ``plan``, ``replay``, ``sweep``, ``schema``.
+"""The command line: ``recommend``, ``forecast``, ``measure``, ``plan``, ``replay``, ``sweep``, ``page``, ``schema``.
 
 Data goes to stdout, words to stderr. Exit codes: 0 done, 1 could not finish, 2 usage or invalid or unreadable
 input, 3 infeasible, 4 stale plan, 5 reality is beyond the prediction's band, 130 interrupted. No traceback ever
@@ -19,6 +19,7 @@ import click
 from capacity.cli.forecast import forecast as forecast_command
 from capacity.cli.measure import measure as measure_command
 from capacity.cli.output import tell
+from capacity.cli.page import page as page_command
 from capacity.cli.plan import plan as plan_command
 from capacity.cli.recommend import recommend as recommend_command
 from capacity.cli.replay import replay as replay_command
@@ -47,6 +48,7 @@ for command in (
     plan_command,
     replay_command,
     sweep_command,
+    page_command,
     schema_command,
 ):
     capacity.add_command(command)

@@ -36,12 +36,14 @@ CAPACITY = [
     "recommend_many",
     "replay_log",
     "sweep",
+    "whatif",
 ]
 
 MMC = ("servers", "arrival_rate", "service_time")
 MMCK = ("servers", "backlog", "arrival_rate", "service_time")
 MGC = (*MMC, "service_scv", "service_law")
 FINITE = ("servers", "population", "think_time", "service_time")
+MGC_FINITE = (*FINITE, "service_scv")
 CONNECTED = ("connections", "database_time")
 SHARED = ("servers", "cores", "cpu_time", "service_time", "arrival_rate", *CONNECTED)
 SHARED_FINITE = ("servers", "cores", "cpu_time", "service_time", "population", "think_time", *CONNECTED)
@@ -66,6 +68,8 @@ QUEUEING: dict[str, tuple[str, ...]] = {
     **{f"mmck_{name}_time_tail": MMCK for name in ("waiting", "response")},
     **{f"mgc_{name}": MGC for name in ("wait_probability", "waiting_time")},
     **{f"mgc_{name}_time_quantile": MGC for name in ("waiting", "response")},
+    **{f"mgc_finite_{name}": MGC_FINITE for name in ("throughput", "wait_probability", "waiting_time")},
+    "mgc_finite_response_time_quantile": MGC_FINITE,
     **{f"finite_{name}": FINITE for name in MEANS},
     **{f"finite_{name}_time_tail": FINITE for name in ("waiting", "response")},
     **{f"finite_{name}_time_quantile": FINITE for name in ("waiting", "response")},
@@ -85,7 +89,7 @@ QUEUEING: dict[str, tuple[str, ...]] = {
 OPTIONAL = {
     "utilization_law": ["servers"],
     "replay": ["backlog"],
-    **{name: ["service_law"] for name in QUEUEING if name.startswith("mgc_")},
+    **{name: ["service_law"] for name, keywords in QUEUEING.items() if keywords is MGC},
     **{name: list(CONNECTED) for name in QUEUEING if name.startswith("shared_")},
 }
 
