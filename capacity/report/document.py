@@ -59,6 +59,7 @@ def recommendation_parts(
         parts.append(_step(result.step, say))
     parts.append(_limits(result, say))
     parts.append(Part(say("Would more workers help?"), remark=_sentence(result.more_workers_reason, say)))
+    parts.append(Part(say("What more users would take"), lines=_lines(result.next_steps, say)))
     parts.append(Part(say("Next steps"), lines=list(_next_steps(result, say)), numbered=True))
     parts.append(Part(say("Risks and what to keep in mind"), lines=_lines(result.cautions, say)))
     reasons = [[*_choice(choice, say), ": ", say(choice.reason)] for choice in result.choices]
@@ -192,7 +193,6 @@ def _next_steps(result: Recommendation, say: Wording) -> Iterator[Line]:
     if any(assumption.source == CASE_STUDY_SOURCE for assumption in result.assumptions):
         yield [say("Measure what is only assumed here:"), " ", Code("capacity measure")]
     yield [say("Hold the prediction against the running pool:"), " ", Code("capacity measure --against SCENARIO.toml")]
-    yield from _lines(result.next_steps, say)
 
 
 def _rules(result: Recommendation, say: Wording) -> Part:
