@@ -12,6 +12,7 @@ from capacity.prediction import predictions_of, user_bands
 from capacity.recommendation import recommend
 from capacity.results import Forecast, Recommendation
 from capacity.scenario import Scenario
+from capacity.show.words import workers_in_words
 from capacity.table import Column, table_of
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
 
@@ -95,7 +96,7 @@ def _counted(name: str, label: str, value: int, most: int) -> Knob:
 
 
 def _measured(name: str, label: str, value: float, scale: float, *, most: float | None = None) -> Knob:
-    top = _REACH * (value if most is None else most)
+    top = _REACH * value if most is None else most
     step = float(f"{top / scale / _STEPS:.1g}")
     shown = value / scale
     return Knob(name, label, shown, 0.0 if most is not None else step, top / scale, step, scale)
@@ -169,10 +170,10 @@ class Answer:
         state = "" if result.feasible else " The objective cannot be met on this host."
         limit = next(limit for limit in result.limits if limit.binding)
         return (
-            f"{load} on {_workers(pool.max_children)}: {prediction.verdict}; {busy}; {time}.",
+            f"{load} on {workers_in_words(pool.max_children)}: {prediction.verdict}; {busy}; {time}.",
             *([f"These workers take {self._bands()}."] if self.chosen.bands else []),
             self._memory(),
-            f"Recommended: {_workers(result.pool.max_children)} ({limit.name} binds: {limit.reason}).{state}",
+            f"Recommended: {workers_in_words(result.pool.max_children)} ({limit.name} binds: {limit.reason}).{state}",
         )
 
     def _bands(self) -> str:
@@ -184,10 +185,6 @@ class Answer:
         needed, budget = worker.shared_memory + worker.memory * self.chosen.pool.max_children, host.ram - host.reserved
         short = "" if needed <= budget else ": too much, the host would swap or kill workers"
         return f"At their peak they take {format_bytes(needed)} of {format_bytes(budget)}{short}."
-
-
-def _workers(count: int) -> str:
-    return "1 worker" if count == 1 else f"{count} workers"
 
 
 def answer_to(scenario: Scenario, values: Mapping[str, float]) -> Answer:

@@ -81,6 +81,7 @@ def _slider(knob: Knob) -> Any:
         max=knob.most,
         step=knob.step,
         description=knob.label,
+        readout_format="d" if knob.whole else ".4g",
         style={"description_width": "12em"},
         layout=ipywidgets.Layout(width="40em", max_width="100%"),
     )

@@ -12,6 +12,7 @@ from capacity.errors import InvalidInput, Problem
 from capacity.extras import library
 from capacity.results import Replay, ReplayedPeriod, ReplayedPool
 from capacity.show.canvas import BLUE, FILL, GREEN, GREY, PURPLE, RED, canvas
+from capacity.show.words import workers_in_words
 from capacity.units import format_seconds
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def busy_workers(result: Replay, *, ax: Any = None) -> Any:
     """
     with canvas(ax) as ax:
         for pool, (colour, line) in zip(_few(result.pools), _LINES, strict=False):
-            name = f"{pool.workers} workers"
+            name = workers_in_words(pool.workers)
             _stairs(ax, pool.periods, lambda p, c=pool.workers: p.utilization * c + p.queue_length, colour, line, name)  # type: ignore[misc]
             ax.axhline(pool.workers, color=colour, linewidth=0.8, alpha=0.6)
         ax.set_ylim(0, min(ax.get_ylim()[1], _TALL * max(pool.workers for pool in result.pools)))
@@ -63,7 +64,7 @@ def waits(result: Replay, *, ax: Any = None) -> Any:
     """
     with canvas(ax) as ax:
         for pool, (colour, line) in zip(_few(result.pools), _LINES, strict=False):
-            _stairs(ax, pool.periods, lambda p: p.waiting_time_p95, colour, line, f"{pool.workers} workers")
+            _stairs(ax, pool.periods, lambda p: p.waiting_time_p95, colour, line, workers_in_words(pool.workers))
         # where one pool waits for an hour, others still wait for milliseconds
         from_here = result.service_time or 1.0
         ax.set_yscale("symlog", linthresh=from_here)

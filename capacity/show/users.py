@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +18,7 @@ from capacity.queueing.spread import LARGEST_SCV
 from capacity.results import Forecast, ModelName, Prediction, Recommendation, UserBand, Verdict
 from capacity.scenario import Scenario
 from capacity.show.canvas import BLUE, FILL, GREY, PURPLE, RED, VERDICTS, canvas
+from capacity.show.words import workers_in_words
 from capacity.table import repeat, table_of
 from capacity.units import format_seconds
 
@@ -74,8 +74,8 @@ def curve_of(
     >>> f"{curve.mean[0]:.2f} s of {curve.load[0]:.0f} users, {curve.mean[-1]} s of {curve.load[-1]:.0f}"
     '0.25 s of 1 users, inf s of 220'
     """
-    load = np.linspace(most / _POINTS if by_rate else 1.0, max(most, 1.0), _POINTS)
-    load = load if by_rate or model == "open" else np.unique(np.round(load))
+    load = np.linspace(most / _POINTS, most, _POINTS)
+    load = load if by_rate or model == "open" else np.unique(np.maximum(np.round(load), 1.0))
     rows = repeat(table_of(scenario), load.size)
     offered = load if by_rate or model == "finite" else rate_of(rows, load)
     columns = predict(rows, np.full(load.size, float(workers)), offered, model=model, edges=Edges())
@@ -123,7 +123,7 @@ def hockey_stick(result: Recommendation | Forecast, *, ax: Any = None) -> Any:
         today = getattr(result, "current", None)
         if scenario is not None and today is not None and today.max_children != result.pool.max_children:
             before = curve_of(scenario, today.max_children, most, model=model, by_rate=by_rate)
-            label = f"95 of 100, with today's {today.max_children} workers"
+            label = f"95 of 100, with today's {workers_in_words(today.max_children)}"
             ax.plot(before.load, _drawn(before.p95, top), color=GREY, linestyle=":", label=label)
         _marks(ax, points, top)
         if scenario is not None and scenario.objective.response_time is not None:
@@ -134,8 +134,10 @@ def hockey_stick(result: Recommendation | Forecast, *, ax: Any = None) -> Any:
         ax.set_xlabel("requests a second" if by_rate else "users")
         ax.set_ylabel("response time")
         ax.yaxis.set_major_formatter(lambda seconds, _: format_seconds(seconds))
-        workers = "1 worker" if result.pool.max_children == 1 else f"{result.pool.max_children} workers"
-        ax.set_title(f"Response of {workers}{' (finite model)' if model == 'finite' else ''}", pad=22)
+        ax.set_title(
+            f"Response of {workers_in_words(result.pool.max_children)}{' (finite model)' if model == 'finite' else ''}",
+            pad=22,
+        )
         ax.legend(loc="upper left", fontsize="small")
     return ax
 
@@ -203,10 +205,12 @@ def _region(ax: Any, verdict: Verdict, left: float, right: float) -> None:
 _ROOM: Final = 0.11  # share of the width that the word of a verdict takes
 
 
-def _apart(ticks: Sequence[int], most: float) -> list[int]:
-    """Leave out a tick whose number would lie on the one before."""
-    kept = [ticks[0]]
-    kept += [tick for before, tick in pairwise(ticks) if tick - before > 0.045 * most]
+def _apart(numbers: Sequence[int], most: float) -> list[int]:
+    """Leave out a number that would be written over the one before."""
+    kept: list[int] = []
+    for number in numbers:
+        if not kept or number - kept[-1] > (0.01 + 0.012 * len(str(number))) * most:
+            kept.append(number)
     return kept
 
 
@@ -240,8 +244,8 @@ def before_after(result: Recommendation, *, ax: Any = None) -> Any:
         hint = "give the scenario its pool of today, and a think time"
         raise InvalidInput([Problem("current", "is not known: there is no before", hint=hint)])
     rows = [
-        (f"recommended\n{result.pool.max_children} workers", result.bands),
-        (f"today\n{result.current.max_children} workers", result.current_bands),
+        (f"recommended\n{workers_in_words(result.pool.max_children)}", result.bands),
+        (f"today\n{workers_in_words(result.current.max_children)}", result.current_bands),
     ]
     expected = None if (scenario := scenario_of(result)) is None else scenario.workload.users
     ends = [band.users for _, bands in rows for band in bands if band.users is not None]
@@ -252,10 +256,11 @@ def before_after(result: Recommendation, *, ax: Any = None) -> Any:
             for band in bands:
                 if band.users is not None:
                     _bar(ax, place, left, band.users, band.verdict)
-                    ax.annotate(str(band.users), (band.users, place + _THICK / 2), xytext=(0, 2),
-                                textcoords="offset points", ha="center")  # fmt: skip
                     left = band.users
             _bar(ax, place, left, most, "overloaded")
+            for users in _apart([band.users for band in bands if band.users is not None], most):
+                ax.annotate(str(users), (users, place + _THICK / 2), xytext=(0, 2),
+                            textcoords="offset points", ha="center")  # fmt: skip
         ax.set_yticks(range(len(rows)), [name for name, _ in rows])
         ax.tick_params(axis="y", length=0)
         ax.set_xlim(0, most)
@@ -265,8 +270,16 @@ def before_after(result: Recommendation, *, ax: Any = None) -> Any:
             ax.annotate(f"expected: {expected}", (expected, 1), xytext=(0, 3), xycoords=("data", "axes fraction"),
                         textcoords="offset points", ha="center", fontsize="small")  # fmt: skip
         ax.set_ylim(-0.4, len(rows) - 0.35)
-        handles = {text: mark for mark, text in zip(*ax.get_legend_handles_labels(), strict=True)}
-        ax.legend(handles.values(), handles, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.28), fontsize="small")
+        handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+        names = [name for name in VERDICTS if name in handles]
+        ax.legend(
+            [handles[name] for name in names],
+            names,
+            ncols=4,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.28),
+            fontsize="small",
+        )
         ax.set_title("How many users", pad=18)
     return ax
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from capacity.pool import PoolSettings
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
 
-__all__ = ["LOSSES", "NOTHING", "in_words", "titled", "unit_of_field"]
+__all__ = ["LOSSES", "NOTHING", "in_words", "titled", "unit_of_field", "workers_in_words"]
 
 NOTHING: Final = "–"
 LOSSES: Final = frozenset({"refused", "killed", "timed_out", "wasted"})
@@ -66,7 +66,7 @@ def in_words(name: str, value: object, unit: str = "") -> str:
         return _number(name, value, unit)
     if isinstance(value, PoolSettings):
         spares = f", {value.spares}" if value.pm == "dynamic" else ""
-        return f"{value.pm}, {value.max_children} workers{spares}"
+        return f"{value.pm}, {workers_in_words(value.max_children)}{spares}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {in_words(key, inner)}" for key, inner in value.items())
     if isinstance(value, list | tuple):
@@ -111,6 +111,17 @@ _TITLES: Final = {
     "cautions": "keep in mind",
     "blind": "what could not be seen",
 }
+
+
+def workers_in_words(count: int) -> str:
+    """Write a number of workers.
+
+    Examples
+    --------
+    >>> workers_in_words(1), workers_in_words(40)
+    ('1 worker', '40 workers')
+    """
+    return "1 worker" if count == 1 else f"{count} workers"
 
 
 def titled(name: str) -> str:

@@ -12,6 +12,7 @@ from capacity import Forecast, InvalidInput, MissingExtra, Objective, Scenario, 
 from capacity.show import canvas, users
 from capacity.show.pictures import PICTURES
 from tests.show.results import EXAMPLE, results
+from tests.test_results import SCENARIOS
 
 CASES = [(name, kind) for name, kinds in PICTURES.items() for kind in kinds if name != "Traffic"]
 
@@ -135,6 +136,29 @@ def test_before_and_after_say_how_many_users():
     assert widths[:3] == [90, 140, 170]
 
 
+def test_numbers_that_would_lie_on_each_other_are_left_out():
+    assert users._apart([0, 29520, 45920, 46000], 70_000) == [0, 29520, 45920]
+    tables = EXAMPLE.to_mapping()
+    full = Scenario.from_mapping({**tables, "workload": {**tables["workload"], "cpu_time": 0.2}})
+    ax = recommend(full).plot("before_after")
+    assert [text for text in texts(ax) if text.isdigit()] == ["11", "21", "11", "21"]
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["comfortable", "manageable", "watch", "overloaded"]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_scenario_is_shown(name):
+    result = recommend(SCENARIOS[name])
+    assert result._repr_html_().count("<table") >= 2
+    assert len(result.to_dataframe("limits")) == 5
+    assert result.plot("limits").patches
+    if result.predictions:
+        ax = result.plot()
+        assert 0 < ax.get_ylim()[1] < float("inf")
+        drawn = lines(ax)["95 of 100 are faster"].get_ydata()
+        assert np.isfinite(drawn).all()
+
+
 def test_there_is_no_before_without_a_pool():
     with pytest.raises(InvalidInput, match="there is no before"):
         recommend(EXAMPLE.model_copy(update={"pool": None})).plot("before_after")
@@ -182,7 +206,7 @@ def test_a_replay_shows_the_workers_of_each_hour():
     replayed = results()["Replay"]
     ax = replayed.plot()
     stairs = {patch.get_label(): patch for patch in ax.patches if not patch.get_label().startswith("_")}
-    assert [*stairs] == ["1 workers", "3 workers", "4 workers", "9 workers"]
+    assert [*stairs] == ["1 worker", "3 workers", "4 workers", "9 workers"]
     pool = replayed.pool(9)
     values, edges, _ = stairs["9 workers"].get_data()
     assert values.tolist() == [p.utilization * 9 + p.queue_length for p in pool.periods]
