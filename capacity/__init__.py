@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from capacity.errors import CapacityError, InvalidInput, MeasurementError, MissingExtra, UnreadableFile
     from capacity.grid import sweep
+    from capacity.levers import compare_levers
     from capacity.log_replay import replay_log
     from capacity.policies.verdict import Edges
     from capacity.pool import PoolSettings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from capacity.recommendation import recommend, recommend_many
     from capacity.results import Forecast, Limit, Prediction, Recommendation, Replay, UserBand
     from capacity.scenario import Host, Objective, Scenario, Source, Worker, Workload
+    from capacity.what_if_results import LeverComparison, LeverOutcome
 
 _HOME: Final = {
     "CapacityError": "errors",
@@ -29,6 +31,8 @@ _HOME: Final = {
     "Forecast": "results",
     "Host": "scenario",
     "InvalidInput": "errors",
+    "LeverComparison": "what_if_results",
+    "LeverOutcome": "what_if_results",
     "Limit": "results",
     "MeasurementError": "errors",
     "MissingExtra": "errors",
@@ -43,6 +47,7 @@ _HOME: Final = {
     "UserBand": "results",
     "Worker": "scenario",
     "Workload": "scenario",
+    "compare_levers": "levers",
     "forecast": "prediction",
     "recommend": "recommendation",
     "recommend_many": "recommendation",
@@ -56,6 +61,8 @@ __all__ = [
     "Forecast",
     "Host",
     "InvalidInput",
+    "LeverComparison",
+    "LeverOutcome",
     "Limit",
     "MeasurementError",
     "MissingExtra",
@@ -70,6 +77,7 @@ __all__ = [
     "UserBand",
     "Worker",
     "Workload",
+    "compare_levers",
     "forecast",
     "recommend",
     "recommend_many",

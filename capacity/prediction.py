@@ -37,6 +37,7 @@ __all__ = [
     "require_edges",
     "stated_assumptions",
     "user_bands",
+    "user_count",
     "workload_cautions",
 ]
 
@@ -322,6 +323,14 @@ def _pool_settings(scenario: Scenario, pool: PoolSettings | int | None) -> PoolS
     if scenario.pool is None:
         return PoolSettings(pm="static", max_children=workers)
     return scenario.pool.resized(workers)
+
+
+def user_count(users: object, field: str) -> int:
+    """One number of users, checked."""
+    count = _whole(users, field, "must be a whole number from 1 to 10^9")
+    if not 1 <= count <= _MOST_USERS:
+        raise InvalidInput([Problem(field, "must be a whole number from 1 to 10^9", shown(users))])
+    return count
 
 
 def _user_counts(users: Iterable[int]) -> list[int]:

@@ -17,6 +17,8 @@ CAPACITY = [
     "Forecast",
     "Host",
     "InvalidInput",
+    "LeverComparison",
+    "LeverOutcome",
     "Limit",
     "MeasurementError",
     "MissingExtra",
@@ -31,6 +33,7 @@ CAPACITY = [
     "UserBand",
     "Worker",
     "Workload",
+    "compare_levers",
     "forecast",
     "recommend",
     "recommend_many",
@@ -142,6 +145,7 @@ def test_a_formula_takes_exactly_these_keywords(name):
         ("recommend", "scenario", ["edges", "step"]),
         ("recommend_many", "table", ["edges"]),
         ("forecast", "scenario", ["pool", "users", "model", "edges", "step"]),
+        ("compare_levers", "scenario", ["users", "verdict", "effects", "costs", "edges"]),
     ],
 )
 def test_answers_take_a_scenario_and_keywords(function, first, keywords):
