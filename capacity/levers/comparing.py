@@ -55,8 +55,8 @@ def compare_levers(
         How far levers are pulled [-]: a factor (``more_memory``: 2 is twice the RAM), a share that is saved
         (``redis_sessions``: 0.2) or a count (``more_hosts``: 2). Each lever has a default with its source.
     costs : mapping of str to float, optional
-        What each lever costs [-], in any money: ``more_hosts`` for each host beside the first, memory and cores for each
-        host, the others once.
+        What each lever costs [-], in any money: ``more_hosts`` for each host beside the first, memory and cores for
+        each host, the others once.
     edges : Edges, optional
         The edges between verdicts.
 
@@ -84,9 +84,9 @@ def compare_levers(
     (170, 'memory', True)
     >>> for need in result.lever("shorter_service").needed:
     ...     print(need.verdict, "-", need.meaning)
-    comfortable - 98.5 ms instead of 250 ms a request
-    manageable - 162 ms instead of 250 ms a request
-    watch - 204 ms instead of 250 ms a request
+    comfortable - 98.8 ms instead of 250 ms a request
+    manageable - 163 ms instead of 250 ms a request
+    watch - 205 ms instead of 250 ms a request
     """
     require(scenario, edges)
     edges = Edges() if edges is None else edges

@@ -34,7 +34,7 @@ def truncated(service_time: Column, service_scv: Column, timeout: Column) -> Col
     Examples
     --------
     >>> truncated(np.array([0.25, 0.25]), np.array([1.0, 4.0]), np.array([60.0, 1.0])).round(4).tolist()
-    [0.25, 0.2077]
+    [0.25, 0.2112]
     """
     end = timeout / service_time
     width = np.sqrt(np.log1p(service_scv))

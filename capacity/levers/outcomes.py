@@ -70,11 +70,11 @@ def _enough(
 
 
 def reaches(table: Table, level: NDArray[np.intp], edges: Edges) -> tuple[NDArray[np.bool_], Column, Column]:
-    """Whether each row's users get a verdict of at most ``level``; workers for that, and the most there can be."""
+    """Whether each row's users get a verdict of at most ``level``; workers for that, and the most that fit."""
     decision = decide(table)
-    cap = np.maximum(decision["cap"], 1.0)
-    workers, reached = _enough(table, cap, decision["max_children"], level, edges)
-    return reached & (decision["cap"] >= 1), workers, cap
+    cap = decision["cap"]
+    workers, reached = _enough(table, np.maximum(cap, 1.0), decision["max_children"], level, edges)
+    return reached & (cap >= 1), workers, cap
 
 
 def most_users(table: Table, workers: Column, level: int, edges: Edges) -> Column:
@@ -122,7 +122,9 @@ def evaluate(
         reached = _kept(table, workers, levels, edges)
     part = {name: table[name] for name in NEEDED}
     predicted = predict(part, workers, demand.rate_of(table, table["workload.users"]), model="open", edges=edges)
-    most = most_users(table, cap, level, edges)
+    fits, most_workers = cap >= 1, np.maximum(cap, 1.0)
+    most = np.where(fits, most_users(table, most_workers, level, edges), 0.0)
+    bands = users_in_bands(part, most_workers, model="open", edges=edges)
     return {
         "workers": workers,
         "reached": reached.astype(np.float64),
@@ -130,7 +132,7 @@ def evaluate(
         "limited_by": _limited_by(table, most, level, edges).astype(np.float64),
         **{name: predicted[name] for name in ("severity", "utilization", "response_time_p95")},
         "cap": cap,
-        "bands": users_in_bands(part, cap, model="open", edges=edges),
+        "bands": np.where(fits, bands, np.nan),
     }
 
 
@@ -143,13 +145,18 @@ def least_effects(
     end = np.array([np.floor((LEVERS[place].most - LEVERS[place].least) / LEVERS[place].step) for place in places])
 
     def meets(step: Column, rows: Rows) -> NDArray[np.bool_]:
-        tried = np.minimum(step, end[rows])
-        matrix = effects_of([()] * rows.size, np.zeros(0))
-        for i, place in enumerate(places[rows]):
-            matrix[i, place] = LEVERS[place].effect_at(tried[i : i + 1])[0]
-        return reaches(changed(row, matrix, float(users)), level[rows], edges)[0] | (step > end[rows])
+        met = step > end[rows]  # which ends the search
+        asked = np.flatnonzero(~met)
+        if asked.size:
+            matrix = effects_of([()] * asked.size, np.zeros(0))
+            for i, number in enumerate(asked):
+                place = places[rows[number]]
+                matrix[i, place] = LEVERS[place].effect_at(step[number : number + 1])[0]
+            met[asked] = reaches(changed(row, matrix, float(users)), level[rows[asked]], edges)[0]
+        return met
 
-    step = least_count(meets, np.full(places.size, -1.0), np.ones(places.size))
+    # the strongest effect first: where that does not do, none does
+    step = least_count(meets, np.full(places.size, -1.0), end + 1.0)
     effects = [
         float(LEVERS[place].effect_at(np.array([at]))[0]) if at <= most else np.nan
         for place, at, most in zip(places, step, end, strict=True)
