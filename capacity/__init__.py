@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from capacity.doubt import sensitivity
     from capacity.errors import CapacityError, InvalidInput, MeasurementError, MissingExtra, UnreadableFile
     from capacity.grid import sweep
     from capacity.levers import compare_levers
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from capacity.recommendation import recommend, recommend_many
     from capacity.results import Forecast, Limit, Prediction, Recommendation, Replay, UserBand
     from capacity.scenario import Host, Objective, Scenario, Source, Worker, Workload
-    from capacity.what_if_results import LeverComparison, LeverOutcome
+    from capacity.what_if_results import LeverComparison, LeverOutcome, Sensitivity
 
 _HOME: Final = {
     "CapacityError": "errors",
@@ -42,6 +43,7 @@ _HOME: Final = {
     "Recommendation": "results",
     "Replay": "results",
     "Scenario": "scenario",
+    "Sensitivity": "what_if_results",
     "Source": "scenario",
     "UnreadableFile": "errors",
     "UserBand": "results",
@@ -52,6 +54,7 @@ _HOME: Final = {
     "recommend": "recommendation",
     "recommend_many": "recommendation",
     "replay_log": "log_replay",
+    "sensitivity": "doubt",
     "sweep": "grid",
 }
 
@@ -72,6 +75,7 @@ __all__ = [
     "Recommendation",
     "Replay",
     "Scenario",
+    "Sensitivity",
     "Source",
     "UnreadableFile",
     "UserBand",
@@ -82,6 +86,7 @@ __all__ = [
     "recommend",
     "recommend_many",
     "replay_log",
+    "sensitivity",
     "sweep",
 ]
 

@@ -1,4 +1,4 @@
-"""The command line: ``recommend``, ``forecast``, ``measure``, ``plan``, ``replay``, ``levers``, ``sweep``, ``schema``.
+"""The command line: a module a command.
 
 Data goes to stdout, words to stderr. Exit codes: 0 done, 1 could not finish, 2 usage or invalid or unreadable
 input, 3 infeasible or out of reach, 4 stale plan, 5 reality is beyond the prediction's band, 130 interrupted. No
@@ -24,6 +24,7 @@ from capacity.cli.plan import plan as plan_command
 from capacity.cli.recommend import recommend as recommend_command
 from capacity.cli.replay import replay as replay_command
 from capacity.cli.schema import schema as schema_command
+from capacity.cli.sensitivity import sensitivity as sensitivity_command
 from capacity.cli.sweep import sweep as sweep_command
 from capacity.errors import CapacityError, InvalidInput, UnreadableFile
 from capacity.units import shortened
@@ -48,6 +49,7 @@ for command in (
     plan_command,
     replay_command,
     levers_command,
+    sensitivity_command,
     sweep_command,
     schema_command,
 ):

@@ -6,7 +6,7 @@ import click
 
 from capacity.cli.output import output_option, write
 
-WHAT = ("scenario", "recommendation", "forecast", "comparison", "replay", "levers", "plan")
+WHAT = ("scenario", "recommendation", "forecast", "comparison", "replay", "levers", "sensitivity", "plan")
 
 
 @click.command()
@@ -21,7 +21,7 @@ def schema(what: str, output: str | None) -> int:
 
     from capacity.results import Comparison, Forecast, Recommendation, Replay, Result
     from capacity.scenario import Scenario
-    from capacity.what_if_results import LeverComparison
+    from capacity.what_if_results import LeverComparison, Sensitivity
 
     document: dict[str, object] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if what == "scenario":
@@ -39,6 +39,7 @@ def schema(what: str, output: str | None) -> int:
             "comparison": Comparison,
             "replay": Replay,
             "levers": LeverComparison,
+            "sensitivity": Sensitivity,
         }
         document |= results[what].model_json_schema(mode="serialization")
     write(json.dumps(document, indent=2, ensure_ascii=False), output)

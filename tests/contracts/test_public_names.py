@@ -28,6 +28,7 @@ CAPACITY = [
     "Recommendation",
     "Replay",
     "Scenario",
+    "Sensitivity",
     "Source",
     "UnreadableFile",
     "UserBand",
@@ -38,6 +39,7 @@ CAPACITY = [
     "recommend",
     "recommend_many",
     "replay_log",
+    "sensitivity",
     "sweep",
 ]
 
@@ -145,6 +147,7 @@ def test_a_formula_takes_exactly_these_keywords(name):
         ("recommend", "scenario", ["edges", "step"]),
         ("recommend_many", "table", ["edges"]),
         ("forecast", "scenario", ["pool", "users", "model", "edges", "step"]),
+        ("sensitivity", "scenario", ["spread", "workers_by", "verdict", "edges"]),
         ("compare_levers", "scenario", ["users", "verdict", "effects", "costs", "edges"]),
     ],
 )
