@@ -223,6 +223,7 @@ def prediction_at(columns: Mapping[str, Column], row: int, users: float, offered
         response_time_p95=finite("response_time_p95"),
         slowdown=finite("slowdown"),
         objective_met=None if met is None else bool(met),
+        apdex=finite("apdex"),
         **{name: finite(name) for name in LOST if name in columns},
     )
 

@@ -37,6 +37,7 @@ INPUTS: Final = (
     "workload.overhead_time",
     "workload.web_server_cpu_time",
     "objective.response_time",
+    "objective.apdex_time",
     "objective.max_utilization",
     "policy.headroom",
 )

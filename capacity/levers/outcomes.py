@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from capacity.decision import CEILINGS, decide
 from capacity.levers.catalogue import LEVERS, Lever
 from capacity.outcome import NEEDED, judge, largest_users, predict, solve, users_in_bands
-from capacity.policies import database, demand
+from capacity.policies import database, demand, objective
 from capacity.policies.verdict import Edges
 from capacity.queueing.search import Rows, least_count
 from capacity.table import Column, Table, cores_left, cpu_time, repeat, take
@@ -97,7 +97,7 @@ def _limited_by(table: Table, users: Column, level: int, edges: Edges) -> Column
     ceilings = np.stack([policy.limit(table) for policy in CEILINGS.values()])
     limit = np.argmin(ceilings, axis=0)
     workers = np.maximum(np.min(ceilings, axis=0), 1.0)
-    free = {**table, "workload.users": more, "objective.response_time": np.full(more.shape, np.nan)}
+    free = objective.without({**table, "workload.users": more}, np.ones(more.shape, dtype=bool))
     within = _kept(free, workers, np.full(more.shape, level), edges)
     limit = np.where(within, LIMITED_BY.index("objective"), limit)
     limit = np.where(database.busy_share(table, rate) > busiest, LIMITED_BY.index("database"), limit)

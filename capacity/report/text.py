@@ -158,7 +158,9 @@ def _predictions(predictions: Sequence[Prediction], console: Console, *, title: 
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     busy = ["workers busy", *(["cores busy"] if known_cpu else []), *(["database busy"] if known_database else [])]
-    for name in (*busy, "must wait", "mean response", "95 % within", "slowdown"):
+    known_apdex = any(p.apdex is not None for p in predictions)
+    times = ["must wait", "mean response", "95 % within", "slowdown", *(["Apdex"] if known_apdex else [])]
+    for name in (*busy, *times):
         table.add_column(name, justify="right", overflow="fold")
     for p in predictions:
         shares = [p.utilization, *([p.cpu_utilization] if known_cpu else [])]
@@ -172,6 +174,7 @@ def _predictions(predictions: Sequence[Prediction], console: Console, *, title: 
             _time(p.response_time),
             _time(p.response_time_p95),
             "endless" if p.slowdown is None else f"+{_percent(p.slowdown)}",
+            *([_NOTHING if p.apdex is None else f"{p.apdex:.2f}"] if known_apdex else []),
         )
     return table
 

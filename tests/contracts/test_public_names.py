@@ -174,7 +174,7 @@ FIELDS = {
         "service_time", "cpu_time", "database_time", "service_scv", "users", "think_time", "arrival_rate",
         "requests_per_click", "overhead_time", "web_server_cpu_time",
     ],
-    "Objective": ["response_time", "percentile", "max_utilization"],
+    "Objective": ["response_time", "percentile", "max_utilization", "apdex", "apdex_time"],
     "Scenario": [
         "host", "worker", "workload", "objective", "pool", "headroom", "spares", "load_before_step",
         "step_waiting_time", "process_manager", "process_max", "pools_on_host", "web_server_timeout", "sources",
