@@ -38,6 +38,7 @@ __all__ = [
     "require_edges",
     "stated_assumptions",
     "user_bands",
+    "user_count",
     "workload_cautions",
 ]
 
@@ -224,6 +225,7 @@ def prediction_at(columns: Mapping[str, Column], row: int, users: float, offered
         response_time_p95=finite("response_time_p95"),
         slowdown=finite("slowdown"),
         objective_met=None if met is None else bool(met),
+        apdex=finite("apdex"),
         **{name: finite(name) for name in LOST if name in columns},
     )
 
@@ -324,6 +326,14 @@ def _pool_settings(scenario: Scenario, pool: PoolSettings | int | None) -> PoolS
     if scenario.pool is None:
         return PoolSettings(pm="static", max_children=workers)
     return scenario.pool.resized(workers)
+
+
+def user_count(users: object, field: str) -> int:
+    """One number of users, checked."""
+    count = _whole(users, field, "must be a whole number from 1 to 10^9")
+    if not 1 <= count <= _MOST_USERS:
+        raise InvalidInput([Problem(field, "must be a whole number from 1 to 10^9", shown(users))])
+    return count
 
 
 def _user_counts(users: Iterable[int]) -> list[int]:

@@ -167,7 +167,9 @@ def _predictions(predictions: Sequence[Prediction], console: Console, *, title: 
         )
         if max(shares[1]) >= _SHOWN
     ]
-    for name in (*busy, "must wait", "mean response", "95 % within", "slowdown", *(name for name, _ in lost)):
+    known_apdex = any(p.apdex is not None for p in predictions)
+    times = ["must wait", "mean response", "95 % within", "slowdown", *(["Apdex"] if known_apdex else [])]
+    for name in (*busy, *times, *(name for name, _ in lost)):
         table.add_column(name, justify="right", overflow="fold")
     for row, p in enumerate(predictions):
         shares = [p.utilization, *([p.cpu_utilization] if known_cpu else [])]
@@ -181,6 +183,7 @@ def _predictions(predictions: Sequence[Prediction], console: Console, *, title: 
             _time(p.response_time),
             _time(p.response_time_p95),
             "endless" if p.slowdown is None else f"+{_percent(p.slowdown)}",
+            *([_NOTHING if p.apdex is None else f"{p.apdex:.2f}"] if known_apdex else []),
             *(_percent(column[row]) for _, column in lost),
         )
     return table

@@ -56,6 +56,8 @@ OVERRIDES = {
     "--response-time": ("800ms", 0.8, ()),
     "--percentile": ("0.99", 0.99, ()),
     "--max-utilization": ("0.7", 0.7, ()),
+    "--apdex-time": ("500ms", 0.5, ()),
+    "--apdex": ("0.5", 0.5, ("--apdex-time", "1s")),
     "--headroom": ("1.5", 1.5, ()),
     "--spares": ("burst", "burst", ()),
     "--load-before-step": ("0.5", 0.5, ()),
