@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from capacity.results import FORMAT_VERSION, Assumption, LimitName, Result, UserBand, Verdict, describe_bands
+from capacity.presented import Result
+from capacity.results import FORMAT_VERSION, Assumption, LimitName, UserBand, Verdict, describe_bands
 
 __all__ = [
     "Answer",
