@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from capacity.errors import CapacityError, InvalidInput, MeasurementError, MissingExtra, UnreadableFile
     from capacity.grid import sweep
     from capacity.log_replay import replay_log
+    from capacity.panel import whatif
     from capacity.policies.verdict import Edges
     from capacity.pool import PoolSettings
     from capacity.prediction import forecast
@@ -48,6 +49,7 @@ _HOME: Final = {
     "recommend_many": "recommendation",
     "replay_log": "log_replay",
     "sweep": "grid",
+    "whatif": "panel",
 }
 
 __all__ = [
@@ -75,6 +77,7 @@ __all__ = [
     "recommend_many",
     "replay_log",
     "sweep",
+    "whatif",
 ]
 
 

@@ -157,7 +157,9 @@ def settings_of(table: Table, decision: Decision) -> dict[str, Column]:
     today = table["pool.pm"]
     kept = np.where(np.isnan(today), float(process_manager.MANAGERS.index(process_manager.SHIPPED)), today)
     pm = np.where(table["policy.process_manager"] == 1, preferred, kept)
-    spares = process_manager.spares(table, pm, decision["max_children"], decision["arrival_rate"])
+    spares = process_manager.spares(
+        table, pm, decision["max_children"], decision["arrival_rate"], decision["listen_backlog"]
+    )
     per_worker = decision["full_rate"] / decision["max_children"]
     recycled = np.where(np.isnan(table["pool.max_requests"]), 0.0, table["pool.max_requests"])
     return {

@@ -132,7 +132,7 @@ def forecast(
         ),
         assumptions=stated_assumptions(scenario),
         step=rush,
-    )
+    ).told_of(scenario)
 
 
 def require(scenario: Scenario, edges: Edges | None) -> None:
@@ -285,8 +285,8 @@ def _other_law(scv: float) -> float:
 def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName = "open") -> tuple[str, ...]:
     """What to keep in mind about these figures."""
     cautions = []
-    endless = [p for p in predictions if p.response_time is None]
-    if endless:
+    endless = [p for p in predictions if p.response_time is None and p.refused is None]
+    if endless:  # of those with an end, overload_caution says it
         who = "the given rate" if endless[0].users is None else ", ".join(str(p.users) for p in endless) + " users"
         cautions.append(
             f"at {who} more is asked than the pool can complete: the queue grows without bound, so times "

@@ -1,17 +1,19 @@
 """Frozen results: what a recommendation, a forecast, a comparison and a replay are made of.
 
 Every number is SI (bytes, seconds, requests per second, fractions). A number that is not finite is None here
-and is explained by a caution. How results look is the business of ``report/``.
+and is explained by a caution. How results look is the business of ``show/`` and ``report/``.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.config import JsonDict
 
 from capacity.pool import PoolSettings
+from capacity.presented import Result
+from capacity.units import format_fraction, format_rate, format_seconds
 
 __all__ = [
     "Assumption",
@@ -41,23 +43,6 @@ LimitName: TypeAlias = Literal["memory", "cpu", "database", "process_max", "dema
 ModelName: TypeAlias = Literal["open", "finite"]
 
 
-class Result(BaseModel):
-    """What all results share: frozen, closed, and ready for JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def __str__(self) -> str:
-        return repr(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers, as the JSON has them."""
-        return self.model_dump(mode="json")
-
-    def to_json(self) -> str:
-        """One indented JSON document."""
-        return self.model_dump_json(indent=2)
-
-
 class Limit(Result):
     """How many workers one resource, or the demand, asks for."""
 
@@ -67,6 +52,10 @@ class Limit(Result):
     formula: str = Field(description="how it is computed, in words")
     inputs: dict[str, float] = Field(description="what it is computed from, by scenario field, in SI units")
     reason: str = Field(description="why, in words for a system administrator")
+
+    def __repr__(self) -> str:
+        workers = "no limit" if self.workers is None else f"{self.workers} workers"
+        return f"<Limit: {self.name}, {workers}{' (binds)' if self.binding else ''}>"
 
 
 class Prediction(Result):
@@ -114,6 +103,12 @@ class Prediction(Result):
         """Share that is answered in time [-]; None in the finite model."""
         lost = (self.refused, self.killed, self.timed_out)
         return None if None in lost else max(0.0, 1.0 - sum(share or 0.0 for share in lost))
+
+    def __repr__(self) -> str:
+        load = format_rate(self.arrival_rate) if self.users is None else f"{self.users} users"
+        p95 = self.response_time_p95
+        time = "without bound" if p95 is None else f"95 % within {format_seconds(p95)}"
+        return f"<Prediction: {self.verdict} at {load}, {format_fraction(self.utilization)} busy, {time}>"
 
 
 class UserBand(Result):
@@ -171,6 +166,10 @@ class StepOutcome(Result):
         description="mean number at the step and each second after it", json_schema_extra={"unit": "1"}
     )
 
+    def __repr__(self) -> str:
+        wait = format_seconds(self.waiting_time)
+        return f"<StepOutcome: {self.pool.pm}, {self.pool.max_children} workers, mean wait {wait}>"
+
 
 class StepForecast(Result):
     """What a sudden step from some users to others does to a pool, and what it would do to others of its size."""
@@ -184,6 +183,10 @@ class StepForecast(Result):
         description="the pool itself first, then static, dynamic with spares for the step, and ondemand"
     )
     choice: Choice
+
+    def __repr__(self) -> str:
+        waits = ", ".join(f"{each.pool.pm} {format_seconds(each.waiting_time)}" for each in self.outcomes)
+        return f"<StepForecast: {self.users_before} to {self.users_after} users, mean waits: {waits}>"
 
 
 class Forecast(Result):
@@ -246,10 +249,8 @@ class Recommendation(Result):
 
     def __repr__(self) -> str:
         state = "" if self.feasible else "INFEASIBLE, "
-        return (
-            f"<Recommendation: {state}{self.pool.max_children} workers ({self.binding} binds): "
-            f"{describe_bands(self.bands)}>"
-        )
+        bands = f": {describe_bands(self.bands)}" if self.bands else ""
+        return f"<Recommendation: {state}{self.pool.max_children} workers ({self.binding} binds){bands}>"
 
 
 class Deviation(Result):

@@ -19,7 +19,8 @@ def schema(what: str, output: str | None) -> int:
     """
     import json
 
-    from capacity.results import Comparison, Forecast, Recommendation, Replay, Result
+    from capacity.presented import Result
+    from capacity.results import Comparison, Forecast, Recommendation, Replay
     from capacity.scenario import Scenario
 
     document: dict[str, object] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from scipy.special import log_ndtr, ndtri
+from scipy.special import log_ndtr, ndtr, ndtri
 
 from capacity.queueing import _finite_general, _general, shared_pool
 from capacity.queueing._evaluate import Array
@@ -26,6 +26,7 @@ from capacity.queueing.shared_pool import Pool
 __all__ = [
     "LARGEST_SCV",
     "law_of",
+    "limited_moments",
     "log_service_tail",
     "response_quantile",
     "response_tail",
@@ -140,6 +141,23 @@ def log_service_tail(t: Array, service_scv: Array) -> Array:
         constant = np.where(t[rows] >= 1.0 - _ROUNDING, -np.inf, 0.0 * t[rows])
         tail[rows] = np.where(width > 0, lognormal, constant)
     return tail
+
+
+def limited_moments(t: Array, service_scv: Array) -> tuple[Array, Array]:
+    """E[min(S, t)] and E[min(S, t)^2], t in service times: of times of which none may last longer than t."""
+    left = np.exp(-t)
+    mean, square = -np.expm1(-t), 2.0 * np.where(np.isfinite(t), 1.0 - left * (1.0 + t), 1.0)
+    rows = _spread_rows(service_scv)
+    if rows.size:
+        at, width = t[rows], np.sqrt(np.log1p(service_scv[rows]))
+        rest = np.exp(log_service_tail(at, service_scv[rows]))
+        cut = np.where(rest > 0, at * rest, 0.0), np.where(rest > 0, at * at * rest, 0.0)
+        up_to = np.log(at) / width
+        constant = np.minimum(at, 1.0)
+        mean[rows] = np.where(width > 0, ndtr(up_to - 0.5 * width) + cut[0], constant)
+        whole = (1.0 + service_scv[rows]) * ndtr(up_to - 1.5 * width)
+        square[rows] = np.where(width > 0, whole + cut[1], constant * constant)
+    return mean, square
 
 
 def service_quantile(p: float, service_scv: float) -> float:

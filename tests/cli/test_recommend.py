@@ -218,6 +218,14 @@ def test_with_every_value_and_a_pool_file_nothing_is_from_the_case_study(tmp_pat
     assert "case study" not in ran.err
 
 
+@pytest.mark.parametrize(("listen", "tcp"), [("127.0.0.1:9000", True), ("9000", True), ("/run/php/www.sock", False)])
+def test_a_pool_on_a_tcp_socket_loses_requests_otherwise_and_says_so(tmp_path: Path, listen: str, tcp: bool) -> None:
+    path = pool_file(tmp_path, f"[www]\nlisten = {listen}\npm = static\npm.max_children = 4\n")
+    ran = run("forecast", "--no-measure", "--pool-file", path)
+    assert ran.code == 0
+    assert ("fastcgi_connect_timeout" in ran.err) == tcp
+
+
 def test_a_scenario_file_stands_on_its_own(tmp_path: Path, seen: list[Scenario]) -> None:
     path = tmp_path / "site.toml"
     path.write_text(FILE)

@@ -36,6 +36,7 @@ CAPACITY = [
     "recommend_many",
     "replay_log",
     "sweep",
+    "whatif",
 ]
 
 MMC = ("servers", "arrival_rate", "service_time")
