@@ -68,6 +68,9 @@ SITUATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "slow": {"workload": {"service_time": "30s", "think_time": "60s"}},
     "very slow": {"workload": {"service_time": "70s", "think_time": "600s"}, "policy": {"web_server_timeout": "10s"}},
     "late": {"policy": {"web_server_timeout": "5s"}, "workload": {"users": 300}},
+    "ended": {
+        "policy": {"web_server_timeout": "10s"}, "workload": {"service_time": "8s", "users": 150, "think_time": "10s"}
+    },
     "short queue": {"pool": {"listen_backlog": 8}, "workload": {"users": 300}},
     "long queue": {"pool": {"listen_backlog": 4096}, "workload": {"service_time": "2s", "users": 60}},
     "static": {"pool": STATIC},
