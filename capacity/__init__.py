@@ -13,8 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from capacity.doubt import sensitivity
     from capacity.errors import CapacityError, InvalidInput, MeasurementError, MissingExtra, UnreadableFile
     from capacity.grid import sweep
+    from capacity.levers import compare_levers
     from capacity.log_replay import replay_log
     from capacity.panel import whatif
     from capacity.policies.verdict import Edges
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from capacity.recommendation import recommend, recommend_many
     from capacity.results import Forecast, Limit, Prediction, Recommendation, Replay, UserBand
     from capacity.scenario import Host, Objective, Scenario, Source, Worker, Workload
+    from capacity.what_if_results import LeverComparison, LeverOutcome, Sensitivity
 
 _HOME: Final = {
     "CapacityError": "errors",
@@ -30,6 +33,8 @@ _HOME: Final = {
     "Forecast": "results",
     "Host": "scenario",
     "InvalidInput": "errors",
+    "LeverComparison": "what_if_results",
+    "LeverOutcome": "what_if_results",
     "Limit": "results",
     "MeasurementError": "errors",
     "MissingExtra": "errors",
@@ -39,15 +44,18 @@ _HOME: Final = {
     "Recommendation": "results",
     "Replay": "results",
     "Scenario": "scenario",
+    "Sensitivity": "what_if_results",
     "Source": "scenario",
     "UnreadableFile": "errors",
     "UserBand": "results",
     "Worker": "scenario",
     "Workload": "scenario",
+    "compare_levers": "levers",
     "forecast": "prediction",
     "recommend": "recommendation",
     "recommend_many": "recommendation",
     "replay_log": "log_replay",
+    "sensitivity": "doubt",
     "sweep": "grid",
     "whatif": "panel",
 }
@@ -58,6 +66,8 @@ __all__ = [
     "Forecast",
     "Host",
     "InvalidInput",
+    "LeverComparison",
+    "LeverOutcome",
     "Limit",
     "MeasurementError",
     "MissingExtra",
@@ -67,15 +77,18 @@ __all__ = [
     "Recommendation",
     "Replay",
     "Scenario",
+    "Sensitivity",
     "Source",
     "UnreadableFile",
     "UserBand",
     "Worker",
     "Workload",
+    "compare_levers",
     "forecast",
     "recommend",
     "recommend_many",
     "replay_log",
+    "sensitivity",
     "sweep",
     "whatif",
 ]

@@ -230,6 +230,7 @@ def rules_between(table: Mapping[str, Column]) -> Iterator[NDArray[np.bool_]]:
     yield users & np.isnan(table["workload.think_time"])
     yield users & ~np.isnan(table["workload.arrival_rate"])
     yield table["objective.max_utilization"] < LEAST_BUSY
+    yield ~np.isnan(table["objective.apdex"]) & np.isnan(table["objective.apdex_time"])
 
 
 def read_table(table: object) -> Given:

@@ -12,6 +12,7 @@ import numpy as np
 from capacity.errors import InvalidInput, Problem
 from capacity.outcome import NEEDED, largest_users, predict, users_in_bands
 from capacity.overload import LOST, NEEDED_FOR_LOST, lost, overload_caution, pool_columns
+from capacity.policies import database
 from capacity.policies.demand import rate_of
 from capacity.policies.verdict import VERDICTS, Edges
 from capacity.pool import PoolSettings
@@ -37,6 +38,7 @@ __all__ = [
     "require_edges",
     "stated_assumptions",
     "user_bands",
+    "user_count",
     "workload_cautions",
 ]
 
@@ -128,6 +130,7 @@ def forecast(
         cautions=(
             *workload_cautions(scenario, model, wide),
             *prediction_cautions(predictions, model=model),
+            *database.caution(scenario, settings.max_children),
             *overload_caution(scenario, settings, predictions),
         ),
         assumptions=stated_assumptions(scenario),
@@ -222,6 +225,7 @@ def prediction_at(columns: Mapping[str, Column], row: int, users: float, offered
         response_time_p95=finite("response_time_p95"),
         slowdown=finite("slowdown"),
         objective_met=None if met is None else bool(met),
+        apdex=finite("apdex"),
         **{name: finite(name) for name in LOST if name in columns},
     )
 
@@ -285,8 +289,8 @@ def _other_law(scv: float) -> float:
 def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName = "open") -> tuple[str, ...]:
     """What to keep in mind about these figures."""
     cautions = []
-    endless = [p for p in predictions if p.response_time is None]
-    if endless:
+    endless = [p for p in predictions if p.response_time is None and p.refused is None]
+    if endless:  # of those with an end, overload_caution says it
         who = "the given rate" if endless[0].users is None else ", ".join(str(p.users) for p in endless) + " users"
         cautions.append(
             f"at {who} more is asked than the pool can complete: the queue grows without bound, so times "
@@ -322,6 +326,14 @@ def _pool_settings(scenario: Scenario, pool: PoolSettings | int | None) -> PoolS
     if scenario.pool is None:
         return PoolSettings(pm="static", max_children=workers)
     return scenario.pool.resized(workers)
+
+
+def user_count(users: object, field: str) -> int:
+    """One number of users, checked."""
+    count = _whole(users, field, "must be a whole number from 1 to 10^9")
+    if not 1 <= count <= _MOST_USERS:
+        raise InvalidInput([Problem(field, "must be a whole number from 1 to 10^9", shown(users))])
+    return count
 
 
 def _user_counts(users: Iterable[int]) -> list[int]:

@@ -251,7 +251,8 @@ def _burst_choice(scenario: Scenario, table: Table, pool: PoolSettings, rate: fl
     """Why these spare servers, where they were chosen for a step in load."""
     if scenario.spares != "burst" or pool.min_spare_servers is None:
         return ()
-    step = burst.step_of(table, 0, pool.max_children, rate) if rate > 0 else None
+    places = backlog.room_of(pool.listen_backlog, scenario.host.somaxconn) - 1
+    step = burst.step_of(table, 0, pool.max_children, rate, places) if rate > 0 else None
     proportional = int(process_manager.proportional(np.array([float(pool.max_children)]))[1][0])
     return (burst.explain(step, pool.min_spare_servers, proportional),)
 

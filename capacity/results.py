@@ -86,7 +86,12 @@ class Prediction(Result):
         description="mean response time over service time at light load, minus 1; null: without bound",
         json_schema_extra={"unit": "1"},
     )
-    objective_met: bool | None = Field(description="the response-time objective; null: none is set")
+    objective_met: bool | None = Field(description="what is asked of response times; null: nothing is")
+    apdex: float | None = Field(
+        None,
+        description="share of users satisfied, half of those who tolerate it; null: no apdex_time is given",
+        json_schema_extra={"unit": "1"},
+    )
     refused: float | None = Field(None, description="share that gets a 502 at once: the queue is full", **_LOST)
     killed: float | None = Field(None, description="share that gets a 502 at request_terminate_timeout", **_LOST)
     timed_out: float | None = Field(None, description="share that gets a 504 and is executed all the same", **_LOST)

@@ -169,6 +169,20 @@ def test_database_connections_are_busy_as_long_as_requests_hold_them():
     assert prediction.database_utilization == pytest.approx(0.48, rel=1e-12)
 
 
+def test_computing_with_a_connection_is_a_caution_where_workers_wait_for_one():
+    def said(pool=40, connections=20, **workload):
+        case = scenario(connections=connections, **{"cpu_time": 0.1, "database_time": 0.2} | workload)
+        return [text for text in forecast(case, pool=pool, users=[50]).cautions if "share connections" in text]
+
+    (text,) = said()
+    assert "40 workers share connections for 20" in text
+    assert len(said(connections=10)) == 1
+    assert said(pool=20) == []  # one for each
+    assert said(database_time=0.15) == []  # held off the CPU only
+    assert said(database_time=0.25) == []  # held from beginning to end
+    assert said(cpu_time=None) == said(database_time=None) == said(connections=None) == []
+
+
 def test_connections_that_are_all_busy_end_the_throughput():
     # 50 connections, 2 for 100 ms each request: 250/s, whatever 400 workers could do
     case = scenario(connections=50, each=2, database_time=0.1)

@@ -6,7 +6,7 @@ import click
 
 from capacity.cli.output import output_option, write
 
-WHAT = ("scenario", "recommendation", "forecast", "comparison", "replay", "plan")
+WHAT = ("scenario", "recommendation", "forecast", "comparison", "replay", "levers", "sensitivity", "plan")
 
 
 @click.command()
@@ -22,6 +22,7 @@ def schema(what: str, output: str | None) -> int:
     from capacity.presented import Result
     from capacity.results import Comparison, Forecast, Recommendation, Replay
     from capacity.scenario import Scenario
+    from capacity.what_if_results import LeverComparison, Sensitivity
 
     document: dict[str, object] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if what == "scenario":
@@ -38,6 +39,8 @@ def schema(what: str, output: str | None) -> int:
             "forecast": Forecast,
             "comparison": Comparison,
             "replay": Replay,
+            "levers": LeverComparison,
+            "sensitivity": Sensitivity,
         }
         document |= results[what].model_json_schema(mode="serialization")
     write(json.dumps(document, indent=2, ensure_ascii=False), output)

@@ -64,7 +64,7 @@ def sweep(
     quantity : str or sequence of str
         What users do to the pool: ``arrival_rate``, ``throughput``, ``utilization``, ``cpu_utilization``,
         ``database_utilization``, ``wait_probability``, ``waiting_time``, ``response_time``, ``response_time_p95``,
-        ``slowdown``, ``objective_met``, ``verdict``, ``refused``, ``timed_out``, ``wasted``.
+        ``slowdown``, ``apdex``, ``objective_met``, ``verdict``, ``refused``, ``timed_out``, ``wasted``.
         How many users it takes: ``users_comfortable``, ``users_manageable``, ``users_watch``.
         What is recommended: ``max_children``, ``start_servers``,
         ``min_spare_servers``, ``max_spare_servers``, ``listen_backlog``, ``pm``, ``needed``, ``wanted``, ``shortfall``,
