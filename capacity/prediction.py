@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from capacity.bands import STEEP, unknown_bands, with_bands
 from capacity.errors import InvalidInput, Problem
 from capacity.outcome import NEEDED, largest_users, predict, users_in_bands
 from capacity.overload import LOST, NEEDED_FOR_LOST, lost, overload_caution, pool_columns
@@ -44,7 +45,8 @@ USERS = (50, 80, 100, 150, 200)
 _MOST_USERS = 10**9
 _WAITS = 0.02  # service times of mean wait, as the oracle tables count it
 _HELD_UP = 0.99  # busy share of the connections from which on they are what ends the throughput
-_MISLEADING = 0.85  # utilization beyond which one figure for the wait says more than is known
+LONGEST_WINDOW = 1e9
+"""Longest window of a band [s]; beyond it nothing strays."""
 
 
 def forecast(
@@ -55,6 +57,7 @@ def forecast(
     model: ModelName = "open",
     edges: Edges | None = None,
     step: tuple[int, int] | None = None,
+    window: float | None = None,
 ) -> Forecast:
     """Predict what numbers of users do to a pool, and the most users each verdict can take.
 
@@ -78,6 +81,9 @@ def forecast(
     step : (int, int), optional
         Users before and after a sudden step [-]: the pool is simulated tick by tick, beside the other process
         managers. Requests keep coming whatever the model, and cores are not shared.
+    window : float, optional
+        Give every prediction the band in which 90 of 100 windows of this length lie [s], up to 1e9. Without it those
+        above a utilization of 0.85 get the band of an hour. Ranges in the scenario's sources make it wider.
 
     Returns
     -------
@@ -86,8 +92,8 @@ def forecast(
     Raises
     ------
     InvalidInput
-        No pool is known, a number of users is not a whole number of at least 1, the model has no such name, or the
-        step is too large to be simulated.
+        No pool is known, a number of users is not a whole number of at least 1, the model has no such name, the step
+        is too large to be simulated, or the window is no time.
 
     Examples
     --------
@@ -103,6 +109,13 @@ def forecast(
     >>> rush = forecast(Scenario.example(), pool=pool, step=(50, 150)).step
     >>> [(outcome.pool.pm, f"{outcome.waiting_time:.2f} s") for outcome in rush.outcomes]
     [('dynamic', '0.18 s'), ('static', '0.00 s'), ('dynamic', '0.02 s'), ('ondemand', '0.00 s')]
+
+    What a minute of it may show at 180 users.
+
+    >>> (minute,) = forecast(Scenario.example(), pool=40, users=[180], window=60).predictions
+    >>> wait = minute.band.waiting_time
+    >>> f"{minute.waiting_time:.3f} s, within a minute {wait.low:.3f} to {wait.high:.3f} s"
+    '0.026 s, within a minute 0.014 to 0.041 s'
     """
     require(scenario, edges)
     settings = _pool_settings(scenario, pool)
@@ -112,6 +125,8 @@ def forecast(
     if scenario.workload.think_time is None:
         hint = "give the seconds between an answer and the next click"
         raise InvalidInput([Problem("workload.think_time", "is missing: it turns users into requests", hint=hint)])
+    if window is not None and not (isinstance(window, (int, float)) and 0 < window <= LONGEST_WINDOW):
+        raise InvalidInput([Problem("window", "must be a time greater than 0 s, up to 1e9 s", shown(window))])
     rush = None if step is None else step_forecast(scenario, settings, *users_of_step(step))
     table = table_of(scenario) | pool_columns([settings])
     edges = Edges() if edges is None else edges
@@ -120,6 +135,7 @@ def forecast(
     wide = None
     if model == "open" and scenario.workload.service_scv > LARGEST_SCV:
         predictions, wide = simulated(scenario, settings.max_children, predictions, edges)
+    predictions = with_bands(scenario, settings.max_children, predictions, model=model, window=window)
     return Forecast(
         pool=settings,
         model=model,
@@ -128,6 +144,7 @@ def forecast(
         cautions=(
             *workload_cautions(scenario, model, wide),
             *prediction_cautions(predictions, model=model),
+            *unknown_bands(predictions, window),
             *overload_caution(scenario, settings, predictions),
         ),
         assumptions=stated_assumptions(scenario),
@@ -298,13 +315,13 @@ def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName =
             f"the database connections complete at most {format_rate(held_up[0].throughput)}, less than is asked: "
             "workers end up waiting for one; more workers only wait for the same connections"
         )
-    steep = [p for p in predictions if p.response_time is not None and p.utilization > _MISLEADING]
+    steep = [p for p in predictions if p.response_time is not None and p.utilization > STEEP]
     if steep and model == "open":
         worst = max(p.utilization for p in steep)
         longer = 0.01 / (1 - worst) if worst < 1 else np.inf
         wait = f"makes the wait at least {format_fraction(longer)} longer" if longer < 1 else "saturates the pool"
         cautions.append(
-            f"above {format_fraction(_MISLEADING)} utilization a single figure misleads: at {format_fraction(worst)}, "
+            f"above {format_fraction(STEEP)} utilization a single figure misleads: at {format_fraction(worst)}, "
             f"1 % more service time or load {wait}"
         )
     return tuple(cautions)

@@ -15,10 +15,12 @@ from capacity.pool import PoolSettings
 
 __all__ = [
     "Assumption",
+    "Band",
     "Choice",
     "Comparison",
     "Deviation",
     "Forecast",
+    "Interval",
     "Limit",
     "Prediction",
     "Recommendation",
@@ -33,7 +35,7 @@ __all__ = [
 ]
 
 FORMAT_VERSION = "1.0"
-_LOST: dict[str, Any] = {"json_schema_extra": {"unit": "1"}}
+_PURE: dict[str, Any] = {"json_schema_extra": {"unit": "1"}}
 _ITS_OWN: JsonDict = {"unit": "as the field unit says"}
 
 Verdict: TypeAlias = Literal["comfortable", "manageable", "watch", "overloaded"]
@@ -69,6 +71,25 @@ class Limit(Result):
     reason: str = Field(description="why, in words for a system administrator")
 
 
+class Interval(Result):
+    """Where a quantity lies, in its own unit."""
+
+    low: float
+    high: float | None = Field(description="null: without bound")
+
+
+class Band(Result):
+    """Where 90 of 100 windows lie: chance, and the doubt of the inputs. A quantity is null where that is not known."""
+
+    window: float = Field(description="length of the window", json_schema_extra={"unit": "s"})
+    level: float = Field(description="share of windows within each interval", json_schema_extra={"unit": "1"})
+    throughput: Interval | None = Field(description="requests completed", json_schema_extra={"unit": "1/s"})
+    utilization: Interval | None = Field(description="busy share of a worker", json_schema_extra={"unit": "1"})
+    waiting_time: Interval | None = Field(description="mean", json_schema_extra={"unit": "s"})
+    response_time: Interval | None = Field(description="mean", json_schema_extra={"unit": "s"})
+    response_time_p95: Interval | None = Field(description="95 % quantile", json_schema_extra={"unit": "s"})
+
+
 class Prediction(Result):
     """What one number of users does to one pool."""
 
@@ -77,12 +98,8 @@ class Prediction(Result):
     throughput: float = Field(description="requests completed", json_schema_extra={"unit": "1/s"})
     verdict: Verdict
     utilization: float = Field(description="busy share of a worker", json_schema_extra={"unit": "1"})
-    cpu_utilization: float | None = Field(
-        description="busy share of a core; null: cpu_time unknown", json_schema_extra={"unit": "1"}
-    )
-    database_utilization: float | None = Field(
-        description="busy share of the database connections; null: unknown", json_schema_extra={"unit": "1"}
-    )
+    cpu_utilization: float | None = Field(description="busy share of a core; null: cpu_time unknown", **_PURE)
+    database_utilization: float | None = Field(description="busy share of its connections; null: unknown", **_PURE)
     wait_probability: float = Field(description="an arrival finds every worker busy", json_schema_extra={"unit": "1"})
     waiting_time: float | None = Field(
         description="mean; null: it grows without bound", json_schema_extra={"unit": "s"}
@@ -98,16 +115,18 @@ class Prediction(Result):
         json_schema_extra={"unit": "1"},
     )
     objective_met: bool | None = Field(description="the response-time objective; null: none is set")
-    refused: float | None = Field(None, description="share that gets a 502 at once: the queue is full", **_LOST)
-    killed: float | None = Field(None, description="share that gets a 502 at request_terminate_timeout", **_LOST)
-    timed_out: float | None = Field(None, description="share that gets a 504 and is executed all the same", **_LOST)
-    wasted: float | None = Field(None, description="share of the busy time after the web server gave up", **_LOST)
+    refused: float | None = Field(None, description="share that gets a 502 at once: the queue is full", **_PURE)
+    killed: float | None = Field(None, description="share that gets a 502 at request_terminate_timeout", **_PURE)
+    timed_out: float | None = Field(None, description="share that gets a 504 and is executed all the same", **_PURE)
+    wasted: float | None = Field(None, description="share of the busy time after the web server gave up", **_PURE)
     queue_fills_after: float | None = Field(
         None, description="about when the queue is full; null: it does not grow", json_schema_extra={"unit": "s"}
     )
     admitted_waiting_time: float | None = Field(
         None, description="mean of those let in to a growing queue, in the end", json_schema_extra={"unit": "s"}
     )
+
+    band: Band | None = Field(None, description="what a window shows; null: not asked for, or not known")
 
     @property
     def answered(self) -> float | None:
@@ -160,8 +179,7 @@ class StepOutcome(Result):
     waiting_time_p95: float = Field(description="95 of 100 of them wait less", json_schema_extra={"unit": "s"})
     waiting_time_longest: float = Field(description="the longest of them", json_schema_extra={"unit": "s"})
     refused: float = Field(
-        description="share of them that found the accept queue full, and that no wait here counts",
-        json_schema_extra={"unit": "1"},
+        description="share of them that found the accept queue full, and that no wait here counts", **_PURE
     )
     recovered_after: float | None = Field(
         description="when waits are those of a pool with all its workers; null: not within the window",
@@ -352,8 +370,7 @@ class Replay(Result):
     backlog: int | None = Field(description="waiting places; null: without a limit", json_schema_extra={"unit": "1"})
     pools: tuple[ReplayedPool, ...]
     enough_workers: int | None = Field(
-        description="least replayed number in whose worst period hardly anybody waits; null: none",
-        json_schema_extra={"unit": "1"},
+        description="least replayed number in whose worst period hardly anybody waits; null: none", **_PURE
     )
     more_workers_help: bool | None = Field(description="whether more than were replayed would; null: unknown")
     advice: tuple[str, ...]

@@ -141,7 +141,7 @@ def test_a_formula_takes_exactly_these_keywords(name):
     [
         ("recommend", "scenario", ["edges", "step"]),
         ("recommend_many", "table", ["edges"]),
-        ("forecast", "scenario", ["pool", "users", "model", "edges", "step"]),
+        ("forecast", "scenario", ["pool", "users", "model", "edges", "step", "window"]),
     ],
 )
 def test_answers_take_a_scenario_and_keywords(function, first, keywords):
