@@ -26,7 +26,7 @@ from capacity.queueing.shared_pool import Pool, response_tail
 from capacity.queueing.spread import LARGEST_SCV
 from capacity.results import Band, Interval, ModelName, Prediction
 from capacity.scenario import Scenario
-from capacity.table import Column, Table, repeat, table_of, take
+from capacity.table import Column, Table, repeat, service_time, table_of, take
 from capacity.window import Chain, Sum, chain_of, spread, strayed, sums
 
 __all__ = ["STEEP", "WINDOW", "unknown_bands", "with_bands"]
@@ -44,8 +44,9 @@ _MOST_STATES = 20_000  # some seconds at worst
 _UNSEEN = 1e-13  # share of the last state of a queue that is looked at
 _LONG_TAIL = 0.2  # power of (1 + scv) / 2 by which a mean wait strays more; fitted to simulated lognormal times
 _FEW_WAIT = 50.0  # requests that wait in a window: of fewer, their mean wait has no such law
-_FEW_COME = 200.0  # requests in a window: of fewer, ten are later than its 95 % quantile
-_SHORT = 8.0  # times a queue's memory: in shorter windows bands of the 95 % quantile are too wide
+_FEW_COME = 500.0  # requests in a window: of fewer, and in windows of less than 20 times the queue's memory,
+_SHORT = 20.0  # the band of the 95 % quantile is too wide
+_STRETCHED = 1.02  # from where on shared cores make the time in a worker other than exponential
 _LATE = np.log(0.05)
 _TIMES = np.geomspace(1.0 / 6.0, 8.0, 32)  # at which shares of late answers are taken, in 95 % quantiles
 _NOBODY = 1e-9
@@ -212,9 +213,10 @@ def _laws(case: _Case, seconds: float, levels: Column) -> Laws | None:
     requests, unknown = seconds * means[0], np.full(levels.size, np.nan)
     if requests * pool["wait_probability"][0] < _FEW_WAIT:
         laws["waiting_time"] = unknown
-    if scv != 1.0 and periods < _SHORT:
+    if scv > 1.0 and periods < _SHORT:
         laws["throughput"] = unknown
-    known = scv == 1.0 and periods >= _SHORT and requests >= _FEW_COME
+    own_law = scv == 1.0 and pool["hold"][0] <= _STRETCHED * service_time(table)[0]
+    known = own_law and periods >= _SHORT and requests >= _FEW_COME
     return laws | {"response_time_p95": _quantile(case, chain, seconds, levels) if known else unknown}
 
 
@@ -258,6 +260,8 @@ def _quantile(case: _Case, chain: Chain, seconds: float, levels: Column) -> Colu
     arrivals, full, queue = chain.mean(chain.birth), chain.death[-1, 0], np.maximum(chain.state - c, 0.0)
     left = np.maximum(times - np.where(chain.state < c, 0.0, (queue + 1.0) / full), 0.0) / hold
     late = np.exp(-left)
+    # the wait of who comes in a state is not exactly that long, by which some more are late
+    late = np.minimum(late * truth * arrivals / chain.mean(chain.birth * late), 1.0)
     share = chain.mean(chain.birth * late) / arrivals
     # who takes long keeps a worker from others, and who waits is late where others take long: deaths stay away
     longer = chain.mean(chain.birth * left * late) / arrivals

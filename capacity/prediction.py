@@ -45,8 +45,7 @@ USERS = (50, 80, 100, 150, 200)
 _MOST_USERS = 10**9
 _WAITS = 0.02  # service times of mean wait, as the oracle tables count it
 _HELD_UP = 0.99  # busy share of the connections from which on they are what ends the throughput
-LONGEST_WINDOW = 1e9
-"""Longest window of a band [s]; beyond it nothing strays."""
+_LONGEST_WINDOW = 1e9  # s; beyond it nothing strays
 
 
 def forecast(
@@ -125,7 +124,7 @@ def forecast(
     if scenario.workload.think_time is None:
         hint = "give the seconds between an answer and the next click"
         raise InvalidInput([Problem("workload.think_time", "is missing: it turns users into requests", hint=hint)])
-    if window is not None and not (isinstance(window, (int, float)) and 0 < window <= LONGEST_WINDOW):
+    if window is not None and not _is_time(window):
         raise InvalidInput([Problem("window", "must be a time greater than 0 s, up to 1e9 s", shown(window))])
     rush = None if step is None else step_forecast(scenario, settings, *users_of_step(step))
     table = table_of(scenario) | pool_columns([settings])
@@ -351,6 +350,10 @@ def _user_counts(users: Iterable[int]) -> list[int]:
     if not counts:
         raise InvalidInput([Problem("users", "must be at least one number of users")])
     return counts
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= _LONGEST_WINDOW
 
 
 def _whole(value: object, field: str, rule: str) -> int:
