@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from capacity.bands import STEEP, unknown_bands, with_bands
 from capacity.errors import InvalidInput, Problem
 from capacity.outcome import NEEDED, largest_users, predict, users_in_bands
 from capacity.overload import LOST, NEEDED_FOR_LOST, lost, overload_caution, pool_columns
@@ -46,7 +47,7 @@ USERS = (50, 80, 100, 150, 200)
 _MOST_USERS = 10**9
 _WAITS = 0.02  # service times of mean wait, as the oracle tables count it
 _HELD_UP = 0.99  # busy share of the connections from which on they are what ends the throughput
-_MISLEADING = 0.85  # utilization beyond which one figure for the wait says more than is known
+_LONGEST_WINDOW = 1e9  # s; beyond it nothing strays
 
 
 def forecast(
@@ -57,6 +58,7 @@ def forecast(
     model: ModelName = "open",
     edges: Edges | None = None,
     step: tuple[int, int] | None = None,
+    window: float | None = None,
 ) -> Forecast:
     """Predict what numbers of users do to a pool, and the most users each verdict can take.
 
@@ -80,6 +82,9 @@ def forecast(
     step : (int, int), optional
         Users before and after a sudden step [-]: the pool is simulated tick by tick, beside the other process
         managers. Requests keep coming whatever the model, and cores are not shared.
+    window : float, optional
+        Give every prediction the band in which 90 of 100 windows of this length lie [s], up to 1e9. Without it those
+        above a utilization of 0.85 get the band of an hour. Ranges in the scenario's sources make it wider.
 
     Returns
     -------
@@ -88,8 +93,8 @@ def forecast(
     Raises
     ------
     InvalidInput
-        No pool is known, a number of users is not a whole number of at least 1, the model has no such name, or the
-        step is too large to be simulated.
+        No pool is known, a number of users is not a whole number of at least 1, the model has no such name, the step
+        is too large to be simulated, or the window is no time.
 
     Examples
     --------
@@ -105,6 +110,13 @@ def forecast(
     >>> rush = forecast(Scenario.example(), pool=pool, step=(50, 150)).step
     >>> [(outcome.pool.pm, f"{outcome.waiting_time:.2f} s") for outcome in rush.outcomes]
     [('dynamic', '0.18 s'), ('static', '0.00 s'), ('dynamic', '0.02 s'), ('ondemand', '0.00 s')]
+
+    What a minute of it may show at 180 users.
+
+    >>> (minute,) = forecast(Scenario.example(), pool=40, users=[180], window=60).predictions
+    >>> wait = minute.band.waiting_time
+    >>> f"{minute.waiting_time:.3f} s, within a minute {wait.low:.3f} to {wait.high:.3f} s"
+    '0.026 s, within a minute 0.014 to 0.041 s'
     """
     require(scenario, edges)
     settings = _pool_settings(scenario, pool)
@@ -114,6 +126,8 @@ def forecast(
     if scenario.workload.think_time is None:
         hint = "give the seconds between an answer and the next click"
         raise InvalidInput([Problem("workload.think_time", "is missing: it turns users into requests", hint=hint)])
+    if window is not None and not _is_time(window):
+        raise InvalidInput([Problem("window", "must be a time greater than 0 s, up to 1e9 s", shown(window))])
     rush = None if step is None else step_forecast(scenario, settings, *users_of_step(step))
     table = table_of(scenario) | pool_columns([settings])
     edges = Edges() if edges is None else edges
@@ -122,6 +136,7 @@ def forecast(
     wide = None
     if model == "open" and scenario.workload.service_scv > LARGEST_SCV:
         predictions, wide = simulated(scenario, settings.max_children, predictions, edges)
+    predictions = with_bands(scenario, settings.max_children, predictions, model=model, window=window)
     return Forecast(
         pool=settings,
         model=model,
@@ -131,6 +146,7 @@ def forecast(
             *workload_cautions(scenario, model, wide),
             *prediction_cautions(predictions, model=model),
             *database.caution(scenario, settings.max_children),
+            *unknown_bands(predictions, window),
             *overload_caution(scenario, settings, predictions),
         ),
         assumptions=stated_assumptions(scenario),
@@ -302,13 +318,13 @@ def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName =
             f"the database connections complete at most {format_rate(held_up[0].throughput)}, less than is asked: "
             "workers end up waiting for one; more workers only wait for the same connections"
         )
-    steep = [p for p in predictions if p.response_time is not None and p.utilization > _MISLEADING]
+    steep = [p for p in predictions if p.response_time is not None and p.utilization > STEEP]
     if steep and model == "open":
         worst = max(p.utilization for p in steep)
         longer = 0.01 / (1 - worst) if worst < 1 else np.inf
         wait = f"makes the wait at least {format_fraction(longer)} longer" if longer < 1 else "saturates the pool"
         cautions.append(
-            f"above {format_fraction(_MISLEADING)} utilization a single figure misleads: at {format_fraction(worst)}, "
+            f"above {format_fraction(STEEP)} utilization a single figure misleads: at {format_fraction(worst)}, "
             f"1 % more service time or load {wait}"
         )
     return tuple(cautions)
@@ -346,6 +362,10 @@ def _user_counts(users: Iterable[int]) -> list[int]:
     if not counts:
         raise InvalidInput([Problem("users", "must be at least one number of users")])
     return counts
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= _LONGEST_WINDOW
 
 
 def _whole(value: object, field: str, rule: str) -> int:
