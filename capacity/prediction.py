@@ -30,8 +30,8 @@ __all__ = [
     "forecast",
     "largest_users",
     "predict",
-    "prediction_at",
     "prediction_cautions",
+    "predictions_from",
     "predictions_of",
     "require",
     "require_edges",
@@ -42,6 +42,20 @@ __all__ = [
 
 USERS = (50, 80, 100, 150, 200)
 _MOST_USERS = 10**9
+_FORETOLD = (
+    "throughput",
+    "severity",
+    "utilization",
+    "cpu_utilization",
+    "database_utilization",
+    "wait_probability",
+    "waiting_time",
+    "response_time",
+    "response_time_p95",
+    "slowdown",
+    "objective_met",
+    *LOST,
+)
 _WAITS = 0.02  # service times of mean wait, as the oracle tables count it
 _HELD_UP = 0.99  # busy share of the connections from which on they are what ends the throughput
 _MISLEADING = 0.85  # utilization beyond which one figure for the wait says more than is known
@@ -197,32 +211,39 @@ def predictions_of(
     offered = rate if model == "open" else columns["throughput"]
     if model == "open" and len(needed) == len(NEEDED) + len(NEEDED_FOR_LOST):
         columns |= lost(rows, np.repeat(workers, count.size), rate)
-    return tuple(prediction_at(columns, row, count[row], offered[row]) for row in range(count.size))
+    return predictions_from(columns, count, offered, range(count.size))
 
 
-def prediction_at(columns: Mapping[str, Column], row: int, users: float, offered: float) -> Prediction:
-    """Prediction from one row of predicted columns."""
+def predictions_from(
+    columns: Mapping[str, Column], users: Column, offered: Column, rows: Iterable[int]
+) -> tuple[Prediction, ...]:
+    """Predictions from some rows of predicted columns."""
+    known = [name for name in _FORETOLD if name in columns]
+    values = np.stack([columns[name] for name in known] + [users, offered], axis=1).tolist()
+    return tuple(_prediction(dict(zip((*known, "users", "offered"), values[row], strict=True))) for row in rows)
 
+
+def _prediction(row: Mapping[str, float]) -> Prediction:
     def finite(name: str) -> float | None:
-        value = float(columns[name][row])
+        value = row[name]
         return value if math.isfinite(value) else None
 
     met = finite("objective_met")
     return Prediction(
-        users=None if np.isnan(users) else int(users),
-        arrival_rate=float(offered),
-        throughput=float(columns["throughput"][row]),
-        verdict=VERDICTS[int(columns["severity"][row])],
-        utilization=float(columns["utilization"][row]),
+        users=None if math.isnan(row["users"]) else int(row["users"]),
+        arrival_rate=row["offered"],
+        throughput=row["throughput"],
+        verdict=VERDICTS[int(row["severity"])],
+        utilization=row["utilization"],
         cpu_utilization=finite("cpu_utilization"),
         database_utilization=finite("database_utilization"),
-        wait_probability=float(columns["wait_probability"][row]),
+        wait_probability=row["wait_probability"],
         waiting_time=finite("waiting_time"),
         response_time=finite("response_time"),
         response_time_p95=finite("response_time_p95"),
         slowdown=finite("slowdown"),
         objective_met=None if met is None else bool(met),
-        **{name: finite(name) for name in LOST if name in columns},
+        **{name: finite(name) for name in LOST if name in row},
     )
 
 
