@@ -3,7 +3,7 @@
 Run `python -m tests.oracles.measure_finite_spread`. Simulates users who think for exponential times and whose requests
 are constant or lognormal, writes what was found to `finite_spread.csv` and holds the formulas against it. About three
 minutes on one core; with `read` only the second. With `shared`, instead, pools whose workers share cores, of which
-nothing is kept (five minutes). Nothing is judged here: `tests/queueing/test_general_finite.py` does that.
+nothing is kept (two minutes). Nothing is judged here: `tests/queueing/test_general_finite.py` does that.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def shared_simulated(
     return np.array(waits[seen]), np.array(responses[seen]), requests / (now - begin)
 
 
-def shared(requests: int = 200_000) -> None:
+def shared(requests: int = 60_000) -> None:
     """Errors where workers share cores, and beside them those of exponential times."""
     rows, limits = [], []
     for seed, (scv, (servers, cores), share, crowd) in enumerate(
