@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from capacity.errors import CapacityError, InvalidInput, MeasurementError, MissingExtra, UnreadableFile
+    from capacity.fleet import Fleet, allot_pools
     from capacity.grid import sweep
     from capacity.log_replay import replay_log
     from capacity.policies.verdict import Edges
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _HOME: Final = {
     "CapacityError": "errors",
     "Edges": "policies.verdict",
+    "Fleet": "fleet",
     "Forecast": "results",
     "Host": "scenario",
     "InvalidInput": "errors",
@@ -43,6 +45,7 @@ _HOME: Final = {
     "UserBand": "results",
     "Worker": "scenario",
     "Workload": "scenario",
+    "allot_pools": "fleet",
     "forecast": "prediction",
     "recommend": "recommendation",
     "recommend_many": "recommendation",
@@ -53,6 +56,7 @@ _HOME: Final = {
 __all__ = [
     "CapacityError",
     "Edges",
+    "Fleet",
     "Forecast",
     "Host",
     "InvalidInput",
@@ -70,6 +74,7 @@ __all__ = [
     "UserBand",
     "Worker",
     "Workload",
+    "allot_pools",
     "forecast",
     "recommend",
     "recommend_many",

@@ -1,4 +1,4 @@
-"""The command line: ``recommend``, ``forecast``, ``measure``, ``plan``, ``replay``, ``sweep``, ``schema``.
+"""The command line: ``recommend``, ``forecast``, ``measure``, ``plan``, ``replay``, ``fleet``, ``sweep``, ``schema``.
 
 Data goes to stdout, words to stderr. Exit codes: 0 done, 1 could not finish, 2 usage or invalid or unreadable
 input, 3 infeasible, 4 stale plan, 5 reality is beyond the prediction's band, 130 interrupted. No traceback ever
@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import click
 
+from capacity.cli.fleet import fleet as fleet_command
 from capacity.cli.forecast import forecast as forecast_command
 from capacity.cli.measure import measure as measure_command
 from capacity.cli.output import tell
@@ -46,6 +47,7 @@ for command in (
     measure_command,
     plan_command,
     replay_command,
+    fleet_command,
     sweep_command,
     schema_command,
 ):

@@ -6,7 +6,7 @@ import click
 
 from capacity.cli.output import output_option, write
 
-WHAT = ("scenario", "recommendation", "forecast", "comparison", "replay", "plan")
+WHAT = ("scenario", "recommendation", "forecast", "comparison", "replay", "allotment", "plan")
 
 
 @click.command()
@@ -19,6 +19,7 @@ def schema(what: str, output: str | None) -> int:
     """
     import json
 
+    from capacity.fleet.results import Allotment
     from capacity.results import Comparison, Forecast, Recommendation, Replay, Result
     from capacity.scenario import Scenario
 
@@ -37,6 +38,7 @@ def schema(what: str, output: str | None) -> int:
             "forecast": Forecast,
             "comparison": Comparison,
             "replay": Replay,
+            "allotment": Allotment,
         }
         document |= results[what].model_json_schema(mode="serialization")
     write(json.dumps(document, indent=2, ensure_ascii=False), output)

@@ -14,6 +14,7 @@ from capacity import queueing
 CAPACITY = [
     "CapacityError",
     "Edges",
+    "Fleet",
     "Forecast",
     "Host",
     "InvalidInput",
@@ -31,6 +32,7 @@ CAPACITY = [
     "UserBand",
     "Worker",
     "Workload",
+    "allot_pools",
     "forecast",
     "recommend",
     "recommend_many",
