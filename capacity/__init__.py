@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from capacity.errors import CapacityError, InvalidInput, MeasurementError, MissingExtra, UnreadableFile
-    from capacity.fleet import Fleet, allot_pools
+    from capacity.fleet import Fleet, allot_pools, grow, size_hosts, size_pods
     from capacity.grid import sweep
     from capacity.log_replay import replay_log
     from capacity.policies.verdict import Edges
@@ -47,9 +47,12 @@ _HOME: Final = {
     "Workload": "scenario",
     "allot_pools": "fleet",
     "forecast": "prediction",
+    "grow": "fleet",
     "recommend": "recommendation",
     "recommend_many": "recommendation",
     "replay_log": "log_replay",
+    "size_hosts": "fleet",
+    "size_pods": "fleet",
     "sweep": "grid",
 }
 
@@ -76,9 +79,12 @@ __all__ = [
     "Workload",
     "allot_pools",
     "forecast",
+    "grow",
     "recommend",
     "recommend_many",
     "replay_log",
+    "size_hosts",
+    "size_pods",
     "sweep",
 ]
 

@@ -65,7 +65,7 @@ def forecast(
     rush = None if step is None else users_of_step(step)
     intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
     tell_assumptions(intake)
-    pool = workers if workers is not None else _pool(intake.scenario)
+    pool = workers if workers is not None else known_pool(intake.scenario)
     result = forecast_pool(intake.scenario, pool=pool, users=users, model=model, step=rush)  # type: ignore[arg-type]
     result = result.model_copy(update={"assumptions": intake.assumptions + result.assumptions})
     if output_format == "json":
@@ -77,7 +77,7 @@ def forecast(
     return 0
 
 
-def _pool(scenario: Any) -> Any:
+def known_pool(scenario: Any) -> Any:
     """Today's pool, or the recommended one where none is known."""
     from capacity.recommendation import recommend
 

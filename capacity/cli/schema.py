@@ -6,7 +6,18 @@ import click
 
 from capacity.cli.output import output_option, write
 
-WHAT = ("scenario", "recommendation", "forecast", "comparison", "replay", "allotment", "plan")
+WHAT = (
+    "scenario",
+    "recommendation",
+    "forecast",
+    "comparison",
+    "replay",
+    "allotment",
+    "hosts",
+    "pods",
+    "growth",
+    "plan",
+)
 
 
 @click.command()
@@ -19,7 +30,7 @@ def schema(what: str, output: str | None) -> int:
     """
     import json
 
-    from capacity.fleet.results import Allotment
+    from capacity.fleet.results import Allotment, Growth, HostPlan, PodPlan
     from capacity.results import Comparison, Forecast, Recommendation, Replay, Result
     from capacity.scenario import Scenario
 
@@ -39,6 +50,9 @@ def schema(what: str, output: str | None) -> int:
             "comparison": Comparison,
             "replay": Replay,
             "allotment": Allotment,
+            "hosts": HostPlan,
+            "pods": PodPlan,
+            "growth": Growth,
         }
         document |= results[what].model_json_schema(mode="serialization")
     write(json.dumps(document, indent=2, ensure_ascii=False), output)

@@ -34,9 +34,12 @@ CAPACITY = [
     "Workload",
     "allot_pools",
     "forecast",
+    "grow",
     "recommend",
     "recommend_many",
     "replay_log",
+    "size_hosts",
+    "size_pods",
     "sweep",
 ]
 

@@ -1,17 +1,20 @@
 """How far pools that share cores, and hosts behind a balancer, are from a simulation.
 
-Run `python -m tests.oracles.measure_fleet [requests]` from the repository's root; nothing is judged here. First pools
-on one host: each is computed with the cores that the others leave it on average.
+Run `python -m tests.oracles.measure_fleet sharing|balancing [requests [way ...]]` from the root; nothing is
+judged here. Pools on one host (sharing) are computed with the cores that the others leave them on average.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 
-from capacity import queueing
+from capacity import Scenario, queueing
+from capacity.fleet.balancing import BALANCINGS, balanced_pool
+from capacity.table import table_of
 
 from .fleet_simulation import Pool, fleet
 from .simulation import interval
@@ -57,5 +60,56 @@ def sharing(requests: int) -> None:
         )
 
 
+def balancing(requests: int, ways: Sequence[str] = BALANCINGS) -> None:
+    """Print waits and responses of hosts behind a balancer, and the worst errors."""
+    errors: dict[tuple[str, str, str], list[float]] = {}
+    cases = product(BALANCINGS[:3], (2, 4, 10), ((4, 1), (4, 2), (16, 8)), (0.0, 0.4, 1.0), (0.6, 0.8, 0.9))
+    for seed, (way, hosts, (workers, cores), cpu, load) in enumerate(cases):
+        if way not in ways or (cpu == 0 and cores == 1):
+            continue
+        inner = {"cores": cores, "cpu_time": cpu, "service_time": 1.0}
+        rate = hosts * load * float(queueing.shared_cores_throughput(workers=workers, **inner))
+        trace = fleet(
+            cores=[cores] * hosts,
+            pools=[(host, Pool(workers, cpu, 1.0)) for host in range(hosts)],
+            streams=[(rate, range(hosts))],
+            balancing=way,
+            visits=5.0 if 0 < cpu < 1 else 1.0,
+            requests=requests,
+            seed=seed,
+        )[0]
+        table = table_of(Scenario.from_mapping(_tables(cores, cpu)))
+        columns = (np.array([float(value)]) for value in (workers, hosts, rate))
+        pool = balanced_pool(table, *columns, way)
+        for name, ours, times in (
+            ("wait", pool["waiting_time"], trace.waits),
+            ("response", pool["waiting_time"] + pool["hold"], trace.responses),
+        ):
+            found, half = interval(times)
+            error = (float(ours[0]) - found) / (found if name == "response" else 1.0)
+            errors.setdefault((way, "cores" if cpu else "workers only", name), []).append(error)
+            print(
+                f"{way:17} {hosts:2} hosts {workers:2} workers {cores} cores CPU {cpu:.1f} load {load:.1f} {name:8} "
+                f"{float(ours[0]):.4f}, {found:.4f} +- {half:.4f}, {error:+.4f}",
+                flush=True,
+            )
+    for (way, what, name), found_errors in errors.items():
+        low, middle, high = np.min(found_errors), np.median(np.abs(found_errors)), np.max(found_errors)
+        unit = "of it" if name == "response" else "service times"
+        print(f"{way:17} {what:12} {name:8} median {middle:.3f}, from {low:+.3f} to {high:+.3f} {unit}")
+
+
+def _tables(cores: float, cpu: float) -> dict[str, dict[str, object]]:
+    return {
+        "host": {"ram": "4GiB", "reserved": 0, "cpus": cores},
+        "worker": {"memory": "64MiB"},
+        "workload": {"service_time": 1.0, "cpu_time": cpu},
+    }
+
+
 if __name__ == "__main__":
-    sharing(int(sys.argv[1]) if len(sys.argv) > 1 else 40_000)
+    number = int(sys.argv[2]) if len(sys.argv) > 2 else 40_000
+    if sys.argv[1:2] == ["balancing"]:
+        balancing(number, sys.argv[3:] or BALANCINGS)
+    else:
+        sharing(number)
