@@ -292,7 +292,7 @@ def _series(path: str) -> list[tuple[date, float]]:
     """Observed users: a line a day, date and users; # begins a comment, and a line of names may come first."""
     from capacity.cli.intake import read_named
 
-    rows = []
+    rows: list[tuple[date, float]] = []
     for place, line in enumerate(read_named(path, "series").decode("utf-8-sig", "replace").splitlines(), start=1):
         day, _, users = line.partition(",")
         if not line.strip() or line.startswith("#") or (not rows and day.strip().isalpha()):

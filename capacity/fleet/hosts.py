@@ -21,7 +21,7 @@ from capacity.policies.verdict import Edges
 from capacity.pool import MOST_PROCESSES
 from capacity.prediction import prediction_at, require, stated_assumptions
 from capacity.queueing.search import Rows, least_count
-from capacity.queueing.spread import log_service_tail, response_quantile
+from capacity.queueing.spread import response_quantile
 from capacity.results import Prediction
 from capacity.scenario import Scenario
 from capacity.table import ROUNDING, Column, Table, cores_left, repeat, service_time, take
@@ -59,13 +59,6 @@ class HostQuestion:
         ceilings = {"memory": memory, "cpu": cpu, "process_max": process_max}
         return {name: float(policy.limit(self.table)[0]) for name, policy in ceilings.items()}
 
-    @cached_property
-    def hopeless(self) -> bool:
-        """Whether a request takes too long by itself."""
-        target, percentile = self.table["objective.response_time"], self.table["objective.percentile"]
-        alone = log_service_tail(target * (1 + ROUNDING) / service_time(self.table), self.table["workload.service_scv"])
-        return bool(alone[0] > np.log1p(-percentile[0]))
-
     def rows(self, hosts: Column) -> dict[str, Column]:
         """Table of one host for each number of hosts: the database's connections are shared by all, extra ones too."""
         table = repeat(self.table, hosts.size)
@@ -83,18 +76,26 @@ class HostQuestion:
         most = self.ceiling(table)
         loads = ((hosts, self.rate * self.headroom), (hosts - self.spare, self.rate))
 
-        def meets(count: Column, rows: Rows) -> NDArray[np.bool_]:
-            tried = np.minimum(count, np.maximum(most[rows], 1.0))
+        def kept(count: Column, rows: Rows) -> NDArray[np.bool_]:
             part = take(table, rows)
-            met = np.all([_kept(part, tried, running[rows], load, self.balancing) for running, load in loads], axis=0)
-            done: NDArray[np.bool_] = met | (count > most[rows])  # past what a host can carry, stop
-            return done
+            each = [_kept(part, count, running[rows], load, self.balancing) for running, load in loads]
+            return np.logical_and(*each)
+
+        def meets(count: Column, rows: Rows) -> NDArray[np.bool_]:
+            # past what a host can carry, stop
+            return kept(np.minimum(count, np.maximum(most[rows], 1.0)), rows) | (count > most[rows])
 
         busiest = table["objective.max_utilization"] * (1.0 + ROUNDING)
         load = np.max([rate / running for running, rate in loads], axis=0) * service_time(table)
-        below = np.maximum(np.ceil(load / busiest) - 1.0, 0.0)
-        least = least_count(meets, np.minimum(below, most), np.ones(hosts.size))
-        return np.where(least <= most, least, np.inf), most
+        below = np.minimum(np.maximum(np.ceil(load / busiest) - 1.0, 0.0), most)
+        least = least_count(meets, below, np.ones(hosts.size))
+        least = np.where(least <= most, least, np.inf)
+        # where workers share cores, those that meet a response time may lie between those that do not
+        missed = np.flatnonzero(np.isinf(least) & np.isfinite(table["objective.response_time"]))
+        if missed.size:
+            end = np.minimum(most[missed], below[missed] + demand.ONE_BY_ONE) + 1.0
+            least[missed] = demand.one_by_one(kept, below[missed], end, missed)
+        return least, most
 
     @np.errstate(all="ignore")
     def first(self) -> int:
@@ -203,7 +204,9 @@ def size_hosts(
         situations=situations,
         balancings=tuple(_outlook(asked, table, size, running[-1], way, edges) for way in BALANCINGS),
         reason=host_reason(scenario, asked.rate, count, int(size[0]), spare_hosts, found=found),
-        next_steps=() if found else host_steps(scenario, asked.rate, count + surge_hosts, int(most), asked.hopeless),
+        next_steps=()
+        if found
+        else host_steps(scenario, asked.rate, count + surge_hosts, int(most), bool(demand.late_alone(asked.table)[0])),
         cautions=host_cautions(scenario, balancing),
         assumptions=stated_assumptions(scenario),
     )
@@ -230,7 +233,7 @@ def _require_count(name: str, value: object, *, least: int, most: int) -> None:
 def least_hosts(asked: HostQuestion) -> tuple[int | None, float]:
     """Fewest hosts, and the workers on each; None where none do."""
     start = asked.first()
-    if asked.hopeless or min(asked.alone.values()) < 1:
+    if bool(demand.late_alone(asked.table)[0]) or min(asked.alone.values()) < 1:
         return None, 0.0
     while start <= MOST_HOSTS:
         hosts = np.arange(start, min(start + _AT_ONCE, MOST_HOSTS + 1), dtype=np.float64)

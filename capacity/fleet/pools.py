@@ -91,7 +91,7 @@ def allot_pools(fleet: Fleet, *, edges: Edges | None = None) -> Allotment:
         rank=np.argsort(np.lexsort((names, -host.weight))).astype(np.float64),
     )
     factor = attainable.factors(levels_of(attainable.needs, workers, host.most))[every, every]
-    factor = np.where(host.hopeless == 1.0, 0.0, factor)
+    factor = np.where(host.hopeless, 0.0, factor)
     resources = _resources(fleet, host, needed, wanted, workers)
     beside = host.beside(host.work, np.full(every.size, host.work.sum()), every)
     predictions = _predictions(host, beside, workers, Edges() if edges is None else edges)

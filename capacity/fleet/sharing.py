@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from capacity.fleet.allotment import Array, Rows
 from capacity.policies import demand
-from capacity.queueing.spread import log_service_tail
-from capacity.table import ROUNDING, Column, Table, service_time, take
+from capacity.table import ROUNDING, Column, Table, take
 
 __all__ = ["SharedHost"]
 
@@ -51,13 +51,9 @@ class SharedHost:
         return float(self.headroom ** (1.0 / self.weight.min()))
 
     @cached_property
-    def hopeless(self) -> Array:
-        """Whether a request takes too long by itself, so that no load is small enough for the objective (1, 0)."""
-        target, percentile = self.table["objective.response_time"], self.table["objective.percentile"]
-        alone = log_service_tail(
-            target * (1.0 + ROUNDING) / service_time(self.table), self.table["workload.service_scv"]
-        )
-        return (alone > np.log1p(-percentile)).astype(np.float64)
+    def hopeless(self) -> NDArray[np.bool_]:
+        """Whether a request takes too long by itself, so that no load is small enough for the objective."""
+        return demand.late_alone(self.table)
 
     @cached_property
     def takes(self) -> dict[str, tuple[Array, float]]:
@@ -105,5 +101,5 @@ class SharedHost:
 
     def attainable(self) -> SharedHost:
         """Leave out the objective of a response time where it is hopeless."""
-        target = np.where(self.hopeless == 1.0, np.nan, self.table["objective.response_time"])
+        target = np.where(self.hopeless, np.nan, self.table["objective.response_time"])
         return SharedHost({**self.table, "objective.response_time": target}, self.weight)

@@ -33,7 +33,7 @@ INPUTS = (
 
 
 # Beyond so many workers above the load, more of them hardly change the response any more.
-_ONE_BY_ONE = 500.0
+ONE_BY_ONE = 500.0
 # Pools to solve at once when counts are tried one by one.
 _AT_A_TIME = 500
 # Cells of the X(n) tables that are worked on at once: they and a dozen temporaries stay in a core's cache.
@@ -71,6 +71,13 @@ def kept_by(table: Table, late: Column) -> NDArray[np.bool_]:
     """Whether ``response_late`` is as little as the objective's percentile wants."""
     allowed = np.log1p(-table["objective.percentile"]) + ROUNDING
     return np.where(np.isfinite(table["objective.response_time"]), late <= allowed, True)
+
+
+def late_alone(table: Table) -> NDArray[np.bool_]:
+    """Whether a request misses the response-time objective by its service alone, however little else runs."""
+    target = table["objective.response_time"] * (1.0 + ROUNDING) / service_time(table)
+    late = log_service_tail(target, table["workload.service_scv"]) > np.log1p(-table["objective.percentile"])
+    return np.asarray(late)
 
 
 def known_work(table: Table) -> Column:
@@ -131,11 +138,10 @@ def least_workers(table: Table, arrival_rate: Column, knee: Column | None = None
     service, cores, work = service_time(table), cores_left(table), known_work(table)
     scv = table["workload.service_scv"]
     busiest = table["objective.max_utilization"] * (1.0 + ROUNDING)
-    target, percentile = table["objective.response_time"], table["objective.percentile"]
+    target = table["objective.response_time"]
     load = arrival_rate * service
     elsewhere = (arrival_rate * work > busiest * cores) | (database.busy_share(table, arrival_rate) > busiest)
-    alone = log_service_tail(target * (1.0 + ROUNDING) / service, scv)
-    elsewhere |= alone > np.log1p(-percentile)  # service alone takes too long
+    elsewhere |= late_alone(table)
     elsewhere |= load > MOST_PROCESSES
     # beyond twice the knee X(c), and so everything, stays as it is
     most = 2.0 * (cpu.limit(table) if knee is None else knee) + 16.0
@@ -166,11 +172,11 @@ def least_workers(table: Table, arrival_rate: Column, knee: Column | None = None
     # where workers share cores the quantile may fall and rise again, and doubling can step over those that meet
     missed = np.flatnonzero(np.isinf(least) & np.isfinite(below) & timed)
     if missed.size:
-        least[missed] = _one_by_one(kept, below[missed], np.minimum(most[missed], below[missed] + _ONE_BY_ONE), missed)
+        least[missed] = one_by_one(kept, below[missed], np.minimum(most[missed], below[missed] + ONE_BY_ONE), missed)
     return np.where(np.isnan(arrival_rate), np.nan, np.where(elsewhere, np.inf, least))
 
 
-def _one_by_one(kept: Callable[[Column, Rows], NDArray[np.bool_]], below: Column, end: Column, rows: Rows) -> Column:
+def one_by_one(kept: Callable[[Column, Rows], NDArray[np.bool_]], below: Column, end: Column, rows: Rows) -> Column:
     """Least count above ``below`` and under ``end`` that is kept, some counts at a time; inf where none is."""
     least = np.full(rows.size, np.inf)
     left, offset = np.flatnonzero(below + 1.0 < end), 1

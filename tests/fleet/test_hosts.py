@@ -153,6 +153,42 @@ def test_waits_behind_a_balancer_are_those_of_a_simulation(balancing):
     assert float(pool["wait_probability"][0]) == pytest.approx(chance, abs=half + slack)
 
 
+def sharing(seed):
+    """A site whose workers share cores, with all that brute force needs."""
+    rng = np.random.default_rng(seed)
+    service, cores = rng.uniform(0.05, 0.3), float(rng.choice([1, 1.5, 2, 4]))
+    cpu = rng.uniform(0.2, 1) * service
+    rate = rng.uniform(0.3, 3) * cores / cpu
+    return site(
+        host={"ram": "4GiB", "cpus": cores},
+        worker={"memory": int(rng.choice([64, 128, 512])) * 2**20},
+        workload={"service_time": service, "cpu_time": cpu, "arrival_rate": rate},
+        objective={"response_time": service * rng.uniform(3.2, 6), "max_utilization": rng.choice([0.8, 0.9])},
+    )
+
+
+@pytest.mark.parametrize("seed", [*range(8), 33])
+@pytest.mark.parametrize("spare", [0, 2])
+def test_hosts_whose_workers_share_cores_are_the_least_that_brute_force_finds(seed, spare):
+    """Every number of hosts and of workers, by the public formulas of shared cores."""
+    scenario = sharing(seed)
+    plan = size_hosts(scenario, spare_hosts=spare, balancing="random")
+    work, goal = scenario.workload, scenario.objective
+    hosts = np.arange(spare + 1.0, 41.0)[:, None]
+    workers = np.arange(1.0, plan.most_workers + 1)[None, :]
+    met = np.ones((hosts.size, workers.size), dtype=bool)
+    for running, rate in ((hosts, work.arrival_rate * scenario.headroom), (hosts - spare, work.arrival_rate)):
+        pool = {"servers": workers, "cores": scenario.host.cpus, "arrival_rate": rate / running}
+        pool |= {"cpu_time": work.cpu_time, "service_time": work.service_time}
+        met &= queueing.shared_response_time_quantile(goal.percentile, **pool) <= goal.response_time
+        met &= queueing.shared_utilization(**pool) <= goal.max_utilization
+        met &= rate / running * work.cpu_time / scenario.host.cpus <= goal.max_utilization
+    rows = np.flatnonzero(met.any(axis=1))
+    least = (int(hosts[rows[0], 0]), int(np.argmax(met[rows[0]])) + 1) if rows.size else None
+    assert rows.size
+    assert (plan.hosts, plan.pool.max_children) == least
+
+
 # --- pods
 
 
