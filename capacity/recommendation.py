@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from capacity.advice import cautions, more_workers, next_steps
+from capacity.cautions import prediction_cautions, workload_cautions
 from capacity.columns import read_table, row_of
 from capacity.decision import (
     CEILINGS,
@@ -30,12 +31,10 @@ from capacity.pool import PoolSettings
 from capacity.prediction import (
     USERS,
     bands_of,
-    prediction_cautions,
     predictions_from,
     require,
     require_edges,
     stated_assumptions,
-    workload_cautions,
 )
 from capacity.results import Choice, Limit, Prediction, Recommendation, UserBand
 from capacity.scenario import Scenario, value_of
