@@ -213,6 +213,7 @@ def _left_out(scenario: Scenario, say: Wording) -> Iterator[str]:
         "workload.database_time": scenario.workload.database_time is not None,
         "workload.service_scv": scenario.workload.service_scv != 1,
         "objective.response_time": scenario.objective.response_time is not None,
+        "objective.apdex": scenario.objective.apdex is not None,
         "policy.spares": scenario.spares != "proportional",
         "policy.process_manager": scenario.process_manager != "keep",
         "host.somaxconn": scenario.host.somaxconn not in (None, SOMAXCONN),

@@ -24,6 +24,8 @@ ROOMS = [*sorted((PACKAGE / "report").glob("*.py")), PACKAGE / "page" / "__init_
 CATALOGUE = tomllib.loads((files("capacity.report") / "es.toml").read_text("utf-8"))
 STATIC = {"pm": "static", "start_servers": None, "min_spare_servers": None, "max_spare_servers": None}
 ONDEMAND = STATIC | {"pm": "ondemand"}
+APDEX = {"apdex": 0.8, "apdex_time": "500ms"}
+CROWD = {"cpu_time": "15ms", "users": 250}
 NAMED = re.compile(r"{(\w+)}")
 
 # scenarios that make a recommendation say whatever it can say, as changes to the case study; None takes a field out
@@ -55,9 +57,17 @@ SITUATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "an objective": {"objective": {"response_time": "1s"}},
     "an objective too hard": {"objective": {"response_time": "100ms"}},
     "an objective with headroom too hard": {"workload": {"cpu_time": "20ms"}, "objective": {"response_time": "1s"}},
-    "headroom too much": {"workload": {"cpu_time": "15ms", "users": 250}, "host": {"ram": "16GiB"}},
+    "headroom too much": {"workload": CROWD, "host": {"ram": "16GiB"}},
     "an objective, headroom too much": {
-        "workload": {"cpu_time": "15ms", "users": 250}, "host": {"ram": "16GiB"}, "objective": {"response_time": "2s"}
+        "workload": CROWD, "host": {"ram": "16GiB"}, "objective": {"response_time": "2s"}
+    },
+    "an Apdex": {"objective": APDEX},
+    "an Apdex and a time": {"objective": APDEX | {"response_time": "2s"}},
+    "an Apdex too high": {"objective": APDEX | {"apdex": 0.99}},
+    "an Apdex too high and a time": {"objective": APDEX | {"apdex": 0.99, "response_time": "2s"}},
+    "an Apdex, headroom too much": {"workload": CROWD, "host": {"ram": "16GiB"}, "objective": APDEX},
+    "an Apdex and a time, headroom too much": {
+        "workload": CROWD, "host": {"ram": "16GiB"}, "objective": APDEX | {"response_time": "2s"}
     },
     "spread": {"workload": {"service_scv": 2}},
     "spread, cores": {"workload": {"service_scv": 2, "cpu_time": "10ms"}},
