@@ -30,8 +30,8 @@ from capacity.pool import PoolSettings
 from capacity.prediction import (
     USERS,
     bands_of,
-    prediction_at,
     prediction_cautions,
+    predictions_from,
     require,
     require_edges,
     stated_assumptions,
@@ -293,9 +293,7 @@ def _predictions(seen: Outlook, pool: int) -> tuple[Prediction, ...]:
     columns = {name: column[:, pool] for name, column in seen.predicted.items()}
     users, rates = seen.users[:, pool], seen.arrival_rate[:, pool]
     new = np.diff(users, prepend=0.0) != 0  # NaN is always new
-    return tuple(
-        prediction_at(columns, int(row), users[row], rates[row]) for row in np.flatnonzero(new & np.isfinite(rates))
-    )
+    return predictions_from(columns, users, rates, np.flatnonzero(new & np.isfinite(rates)))
 
 
 def users_around(expected: int | None) -> list[int]:

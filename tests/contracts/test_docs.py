@@ -149,6 +149,7 @@ def test_links_resolve(page: Path) -> None:
 def test_index_reaches_every_page() -> None:
     entries = re.findall(r"^[a-z-]+/[a-z-]+$", (DOCS / "index.md").read_text(encoding="utf-8"), re.MULTILINE)
     pages = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")} - {"index"}
+    pages |= {f"notebooks/{page.stem}" for page in (ROOT / "notebooks").glob("*.ipynb")}
     assert set(entries) == pages
 
 

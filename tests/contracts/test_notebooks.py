@@ -1,4 +1,4 @@
-"""Notebooks are kept without outputs, end in asserts and stand in the documentation."""
+"""Notebooks are kept without outputs and end in asserts; their pages are with the others in test_docs."""
 
 from __future__ import annotations
 
@@ -31,8 +31,3 @@ def test_no_output_is_kept(path: Path) -> None:
 @every_notebook
 def test_the_last_cell_asserts_what_was_said(path: Path) -> None:
     assert "assert " in "".join(code(path)[-1]["source"])
-
-
-@every_notebook
-def test_the_documentation_has_it(path: Path) -> None:
-    assert f"\nnotebooks/{path.stem}\n" in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")

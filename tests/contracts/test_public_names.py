@@ -150,7 +150,7 @@ def test_a_formula_takes_exactly_these_keywords(name):
     [
         ("recommend", "scenario", ["edges", "step"]),
         ("recommend_many", "table", ["edges"]),
-        ("forecast", "scenario", ["pool", "users", "model", "edges", "step"]),
+        ("forecast", "scenario", ["pool", "users", "model", "edges", "step", "window"]),
         ("sensitivity", "scenario", ["spread", "workers_by", "verdict", "edges"]),
         ("compare_levers", "scenario", ["users", "verdict", "effects", "costs", "edges"]),
     ],
