@@ -85,5 +85,7 @@ def test_ends_tipping_points_and_the_order_of_a_sensitivity(scenario):
             assert bool(point.at_low) == (point.low is not None)
             assert bool(point.at_high) == (point.high is not None)
         verdict = each.tips("verdict")
-        if verdict.low is None or verdict.low < each.low:
+        # with other workers it may have changed and changed back between two values that were tried
+        same = each.at_low.workers == result.answer.workers
+        if same and (verdict.low is None or verdict.low < each.low):
             assert each.at_low.verdict == result.answer.verdict, each.field
