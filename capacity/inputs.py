@@ -155,7 +155,7 @@ class Workload(InputModel):
         Time a request holds a database connection [s], at most `service_time`.
     service_scv : float
         Squared coefficient of variation of the service time [-]; 1 is exponential, any other is taken as lognormal
-        (0: constant) in the open model, up to 4.
+        (0: constant), up to 4.
     users : int, optional
         People at the same time [-], at least 1; needs `think_time`, excludes `arrival_rate`.
     think_time : float, optional

@@ -234,8 +234,10 @@ def predictions_from(
 ) -> tuple[Prediction, ...]:
     """Predictions from some rows of predicted columns."""
     known = [name for name in _FORETOLD if name in columns]
-    values = np.stack([columns[name] for name in known] + [users, offered], axis=1).tolist()
-    return tuple(_prediction(dict(zip((*known, "users", "offered"), values[row], strict=True))) for row in rows)
+    every = list(
+        zip(*(column.tolist() for column in (*(columns[name] for name in known), users, offered)), strict=True)
+    )
+    return tuple(_prediction(dict(zip((*known, "users", "offered"), every[row], strict=True))) for row in rows)
 
 
 def _prediction(row: Mapping[str, float]) -> Prediction:

@@ -179,13 +179,11 @@ def format_bytes(size: float) -> str:
     >>> format_bytes(4 * 1024**3), format_bytes(64 * 1024**2), format_bytes(0)
     ('4.00 GiB', '64.0 MiB', '0 B')
     """
-    value, number, prefixes = float(size), f"{size:.0f}", iter("KMGT")
-    unit = "B"
-    # The text decides, not the value: 1023.9996 MiB would print as 1024 MiB.
-    while abs(float(number)) >= 1024 and (prefix := next(prefixes, None)):
+    value, unit, prefixes = float(size), "B", iter("KMGT")
+    # 1023.5 is where the text would be 1024
+    while abs(value) >= 1023.5 and (prefix := next(prefixes, None)):
         value, unit = value / 1024, f"{prefix}iB"
-        number = _three_digits(value)
-    return f"{number} {unit}"
+    return f"{value:.0f} B" if unit == "B" else f"{_three_digits(value)} {unit}"
 
 
 def format_seconds(seconds: float) -> str:
