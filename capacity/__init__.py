@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from capacity.doubt import sensitivity
     from capacity.errors import CapacityError, InvalidInput, MeasurementError, MissingExtra, UnreadableFile
+    from capacity.fleet import Fleet, allot_pools, grow, size_hosts, size_pods
     from capacity.grid import sweep
     from capacity.levers import compare_levers
     from capacity.log_replay import replay_log
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _HOME: Final = {
     "CapacityError": "errors",
     "Edges": "policies.verdict",
+    "Fleet": "fleet",
     "Forecast": "results",
     "Host": "scenario",
     "InvalidInput": "errors",
@@ -50,12 +52,16 @@ _HOME: Final = {
     "UserBand": "results",
     "Worker": "scenario",
     "Workload": "scenario",
+    "allot_pools": "fleet",
     "compare_levers": "levers",
     "forecast": "prediction",
+    "grow": "fleet",
     "recommend": "recommendation",
     "recommend_many": "recommendation",
     "replay_log": "log_replay",
     "sensitivity": "doubt",
+    "size_hosts": "fleet",
+    "size_pods": "fleet",
     "sweep": "grid",
     "whatif": "panel",
 }
@@ -63,6 +69,7 @@ _HOME: Final = {
 __all__ = [
     "CapacityError",
     "Edges",
+    "Fleet",
     "Forecast",
     "Host",
     "InvalidInput",
@@ -83,12 +90,16 @@ __all__ = [
     "UserBand",
     "Worker",
     "Workload",
+    "allot_pools",
     "compare_levers",
     "forecast",
+    "grow",
     "recommend",
     "recommend_many",
     "replay_log",
     "sensitivity",
+    "size_hosts",
+    "size_pods",
     "sweep",
     "whatif",
 ]

@@ -104,8 +104,14 @@ def decide(table: Table) -> Decision:
     """
     rate = demand.expected_rate(table)
     ceilings = {name: policy.limit(table) for name, policy in CEILINGS.items()}
-    needed = demand.least_workers(table, rate, ceilings["cpu"])
-    wanted = demand.least_workers(table, rate * table["policy.headroom"], ceilings["cpu"])
+    needed, wanted = np.split(
+        demand.least_workers(
+            stacked(table, (*NEEDED, "objective.max_utilization"), 2),
+            np.concatenate((rate, rate * table["policy.headroom"])),
+            np.concatenate((ceilings["cpu"],) * 2),
+        ),
+        2,
+    )
     asked = np.where(np.isnan(wanted), np.inf, wanted)
     stack = np.stack([*ceilings.values(), asked])
     # argmin takes the first of equals, so on a tie the ceiling binds

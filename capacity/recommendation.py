@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from capacity.advice import cautions, more_workers, next_steps
+from capacity.cautions import prediction_cautions, workload_cautions
 from capacity.columns import read_table, row_of
 from capacity.decision import (
     CEILINGS,
@@ -30,12 +31,10 @@ from capacity.pool import PoolSettings
 from capacity.prediction import (
     USERS,
     bands_of,
-    prediction_at,
-    prediction_cautions,
+    predictions_from,
     require,
     require_edges,
     stated_assumptions,
-    workload_cautions,
 )
 from capacity.results import Choice, Limit, Prediction, Recommendation, UserBand
 from capacity.scenario import Scenario, value_of
@@ -293,9 +292,7 @@ def _predictions(seen: Outlook, pool: int) -> tuple[Prediction, ...]:
     columns = {name: column[:, pool] for name, column in seen.predicted.items()}
     users, rates = seen.users[:, pool], seen.arrival_rate[:, pool]
     new = np.diff(users, prepend=0.0) != 0  # NaN is always new
-    return tuple(
-        prediction_at(columns, int(row), users[row], rates[row]) for row in np.flatnonzero(new & np.isfinite(rates))
-    )
+    return predictions_from(columns, users, rates, np.flatnonzero(new & np.isfinite(rates)))
 
 
 def users_around(expected: int | None) -> list[int]:

@@ -327,11 +327,17 @@ def test_a_spread_beyond_what_is_measured_is_a_caution_with_the_factor():
     assert "about 10 times" in said  # Pollaczek and Khinchin: (1 + scv)/2
 
 
-@pytest.mark.parametrize(("scv", "word"), [(0, "shorter"), (4, "longer"), (9, "longer")])
-def test_the_finite_model_says_which_way_it_errs(scv, word):
+@pytest.mark.parametrize(("scv", "law"), [(0, "constant"), (4, "lognormal")])
+def test_the_finite_model_says_what_it_makes_of_a_spread(scv, law):
     said = only_spread(scv, "finite")
+    assert f"taken as {law}" in said
+    assert "95 % quantiles within 13 %" in said
+
+
+def test_beyond_what_is_measured_the_finite_model_too_says_which_way_it_errs():
+    said = only_spread(9, "finite")
     assert "exponential" in said
-    assert f"quantiles are {word}" in said
+    assert "real waits are longer" in said
 
 
 # --- bands

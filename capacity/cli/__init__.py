@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import click
 
+from capacity.cli.fleet import fleet as fleet_command
 from capacity.cli.forecast import forecast as forecast_command
 from capacity.cli.levers import levers as levers_command
 from capacity.cli.measure import measure as measure_command
@@ -51,6 +52,7 @@ for command in (
     replay_command,
     levers_command,
     sensitivity_command,
+    fleet_command,
     sweep_command,
     page_command,
     schema_command,

@@ -6,7 +6,20 @@ import click
 
 from capacity.cli.output import output_option, write
 
-WHAT = ("scenario", "recommendation", "forecast", "comparison", "replay", "levers", "sensitivity", "plan")
+WHAT = (
+    "scenario",
+    "recommendation",
+    "forecast",
+    "comparison",
+    "replay",
+    "levers",
+    "sensitivity",
+    "allotment",
+    "hosts",
+    "pods",
+    "growth",
+    "plan",
+)
 
 
 @click.command()
@@ -19,6 +32,7 @@ def schema(what: str, output: str | None) -> int:
     """
     import json
 
+    from capacity.fleet.results import Allotment, Growth, HostPlan, PodPlan
     from capacity.presented import Result
     from capacity.results import Comparison, Forecast, Recommendation, Replay
     from capacity.scenario import Scenario
@@ -41,6 +55,10 @@ def schema(what: str, output: str | None) -> int:
             "replay": Replay,
             "levers": LeverComparison,
             "sensitivity": Sensitivity,
+            "allotment": Allotment,
+            "hosts": HostPlan,
+            "pods": PodPlan,
+            "growth": Growth,
         }
         document |= results[what].model_json_schema(mode="serialization")
     write(json.dumps(document, indent=2, ensure_ascii=False), output)

@@ -8,13 +8,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from capacity.cautions import workload_cautions
 from capacity.columns import row_of, unit_of_column
 from capacity.doubt.moving import INPUTS, answer_at, answers, inside, moved
 from capacity.doubt.telling import summary_of
 from capacity.doubt.tipping import tipping_points
 from capacity.errors import InvalidInput, Problem
 from capacity.policies.verdict import VERDICTS, Edges
-from capacity.prediction import require, stated_assumptions, workload_cautions
+from capacity.prediction import require, stated_assumptions
 from capacity.scenario import Scenario
 from capacity.table import Column
 from capacity.units import format_fraction, shown

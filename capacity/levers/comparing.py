@@ -10,13 +10,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from capacity.cautions import workload_cautions
 from capacity.columns import row_of
 from capacity.errors import InvalidInput, Problem
 from capacity.levers.catalogue import LEVERS, Lever, lever_named
 from capacity.levers.outcomes import LIMITED_BY, effects_of, evaluate, least_effects
 from capacity.levers.reasons import needed_meaning, reason_of, summary_of
 from capacity.policies.verdict import VERDICTS, Edges
-from capacity.prediction import bands_of, require, stated_assumptions, user_count, workload_cautions
+from capacity.prediction import bands_of, require, stated_assumptions, user_count
 from capacity.scenario import Scenario
 from capacity.table import Column, Table
 from capacity.units import shown

@@ -35,7 +35,7 @@ INPUTS = (
 
 
 # Beyond so many workers above the load, more of them hardly change the response any more.
-_ONE_BY_ONE = 500.0
+ONE_BY_ONE = 500.0
 # Pools to solve at once when counts are tried one by one.
 _AT_A_TIME = 500
 # Cells of the X(n) tables that are worked on at once: they and a dozen temporaries stay in a core's cache.
@@ -145,11 +145,11 @@ def least_workers(table: Table, arrival_rate: Column, knee: Column | None = None
     # where workers share cores the quantile may fall and rise again, and doubling can step over those that meet
     missed = np.flatnonzero(np.isinf(least) & np.isfinite(below) & timed)
     if missed.size:
-        least[missed] = _one_by_one(kept, below[missed], np.minimum(most[missed], below[missed] + _ONE_BY_ONE), missed)
+        least[missed] = one_by_one(kept, below[missed], np.minimum(most[missed], below[missed] + ONE_BY_ONE), missed)
     return np.where(np.isnan(arrival_rate), np.nan, np.where(elsewhere, np.inf, least))
 
 
-def _one_by_one(kept: Callable[[Column, Rows], NDArray[np.bool_]], below: Column, end: Column, rows: Rows) -> Column:
+def one_by_one(kept: Callable[[Column, Rows], NDArray[np.bool_]], below: Column, end: Column, rows: Rows) -> Column:
     """Least count above ``below`` and under ``end`` that is kept, some counts at a time; inf where none is."""
     least = np.full(rows.size, np.inf)
     left, offset = np.flatnonzero(below + 1.0 < end), 1

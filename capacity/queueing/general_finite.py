@@ -55,7 +55,9 @@ def mgc_finite_throughput(
 
     Notes
     -----
-    N/(Z+S) while N <= c, c/S in saturation, 0 without servers. THROUGHPUT_ERROR
+    N/(Z+S) while N <= c, c/S in saturation, 0 without servers. Within 1 % of 280
+    simulated cases (scv 0 to 4, 1 to 100 servers, think times of 0.5 to 20 services, 0.7 to 2 times the users whom the
+    servers just serve), 1.4 % with one server.
 
     References
     ----------
@@ -107,7 +109,8 @@ def mgc_finite_wait_probability(
 
     Notes
     -----
-    0 while N <= c, 1 without servers. PROBABILITY_ERROR
+    0 while N <= c, 1 without servers. Within 0.05 of the simulated cases of ``mgc_finite_throughput``, chance included
+    (0.074 in one of 280).
 
     References
     ----------
@@ -171,7 +174,9 @@ def mgc_finite_waiting_time(
 
     Notes
     -----
-    0 while N <= c, inf without servers; never less than N S/c - Z - S, which it comes to in saturation. MEAN_ERROR
+    0 while N <= c, inf without servers; never less than N S/c - Z - S, which it comes to in saturation. Within 5 % or
+    0.005 S, whichever is larger, of the simulated cases of ``mgc_finite_throughput``, but for their chance (two
+    standard errors; two cases of 280 took 20 million requests to agree).
 
     References
     ----------
@@ -229,7 +234,10 @@ def mgc_finite_response_time_quantile(
     -----
     The wait of ``mgc_finite_waiting_time`` plus an independent service time; where times are constant, nobody waits
     longer than those ahead take. The quantile of the service time while N <= c; inf at p = 1 (unless nobody waits and
-    the time is constant) and without servers. QUANTILE_ERROR
+    the time is constant) and without servers. Largest errors in the simulated cases of ``mgc_finite_throughput``,
+    chance included: with 4 servers and more 16 % at p = 0.5, 13 % at 0.95 (constant times and pauses shorter than they;
+    else 9 %) and 15 % at 0.99, for an scv of 0.5 to 2 9, 4 and 5 %; with one server 34, 16 and 31 %. 60 to 80
+    microseconds a scenario.
 
     References
     ----------

@@ -20,6 +20,7 @@ UNITS = (
     (r"(.*_)?(time|timeout)(_p95)?|seconds", "s"),
     (r"(.*_)?memory|ram|reserved", "byte"),
     (r"(?!max_spawn_).*_rate|throughput", "1/s"),
+    ("yearly_growth(_low|_high)?|confidence|observations", "1"),
     (r"(.*_)?utilization|.*_probability|slowdown|cpus", "1"),
 )
 TYPES: dict[str, Any] = {

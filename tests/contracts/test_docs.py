@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 FENCE = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"[#;] ([\w-]+\.(?:toml|conf|log|py))")
+FILE = re.compile(r"[#;] ([\w-]+\.(?:toml|conf|log|csv|py))")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 ELISION = "..."
 

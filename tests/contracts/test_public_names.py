@@ -14,6 +14,7 @@ from capacity import queueing
 CAPACITY = [
     "CapacityError",
     "Edges",
+    "Fleet",
     "Forecast",
     "Host",
     "InvalidInput",
@@ -34,12 +35,16 @@ CAPACITY = [
     "UserBand",
     "Worker",
     "Workload",
+    "allot_pools",
     "compare_levers",
     "forecast",
+    "grow",
     "recommend",
     "recommend_many",
     "replay_log",
     "sensitivity",
+    "size_hosts",
+    "size_pods",
     "sweep",
     "whatif",
 ]
@@ -150,7 +155,7 @@ def test_a_formula_takes_exactly_these_keywords(name):
     [
         ("recommend", "scenario", ["edges", "step"]),
         ("recommend_many", "table", ["edges"]),
-        ("forecast", "scenario", ["pool", "users", "model", "edges", "step"]),
+        ("forecast", "scenario", ["pool", "users", "model", "edges", "step", "window"]),
         ("sensitivity", "scenario", ["spread", "workers_by", "verdict", "edges"]),
         ("compare_levers", "scenario", ["users", "verdict", "effects", "costs", "edges"]),
     ],
