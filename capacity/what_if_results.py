@@ -115,6 +115,10 @@ class Answer(Result):
         json_schema_extra={"unit": "s"},
     )
 
+    def __repr__(self) -> str:
+        users = "" if self.users is None else f", at most {self.users} users"
+        return f"<Answer: {self.workers} workers ({self.binding} binds){users}>"
+
 
 class TippingPoint(Result):
     """How wrong an input may be before one part of the answer changes."""

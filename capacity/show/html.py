@@ -26,7 +26,7 @@ _TABLES: Final = {
     "Replay": ("pools",),
     "ChangePlan": ("steps", "risks"),
 }
-_LISTS: Final = ("more_workers_reason", "advice", "cautions", "notes", "blind")
+_LISTS: Final = ("summary", "more_workers_reason", "advice", "cautions", "notes", "blind")
 _COLUMNS: Final = {
     "Prediction": (
         "users",
@@ -54,6 +54,17 @@ _COLUMNS: Final = {
         "longest_queue",
         "refused",
     ),
+    "LeverOutcome": ("levers", "changes", "workers", "users", "verdict", "response_time_p95", "price", "reason"),
+    "InputSensitivity": (
+        "field",
+        "value",
+        "low",
+        "high",
+        "at_low",
+        "at_high",
+        "workers_elasticity",
+        "users_elasticity",
+    ),
     "PlanStep": ("op", "path", "directive", "key", "before", "after", "reason"),
     "Deviation": ("quantity", "predicted", "band_low", "band_high", "measured", "beyond", "meaning"),
     "Limit": ("name", "workers", "binding", "reason"),
@@ -64,7 +75,7 @@ _ENDLESS: Final = {"waiting_time", "response_time", "response_time_p95", "slowdo
 # The page's own colour in every shade: readable on light and dark.
 _LINE = "border-bottom:1px solid rgba(128,128,128,.35);"
 _CELL = f"padding:.25em .75em;{_LINE}vertical-align:top;background:none;color:inherit;"
-_TEXT = f"{_CELL}text-align:left;white-space:normal;max-width:50em"
+_TEXT = f"{_CELL}text-align:left;white-space:normal;min-width:14em;max-width:50em"
 _SHORT_TEXT = f"{_CELL}text-align:left;white-space:nowrap"
 _TABLE = "border-collapse:collapse;margin:.5em 0 1em;color:inherit"
 _CAPTION = "caption-side:top;text-align:left;color:inherit"
@@ -151,9 +162,12 @@ def _columns(row: BaseModel) -> Iterable[str]:
 
 
 def _style(values: Sequence[object]) -> str:
-    if not all(value is None or isinstance(value, str | dict | BaseModel) for value in values):
+    texts = [value for value in values if value is not None and value != ()]
+    if not all(
+        isinstance(v, str | dict | BaseModel) or (isinstance(v, tuple) and isinstance(v[0], str)) for v in texts
+    ):
         return _NUMBER
-    return _TEXT if any(isinstance(value, str) and len(value) > _WORD for value in values) else _SHORT_TEXT
+    return _TEXT if any(len(in_words("", value)) > _WORD for value in texts) else _SHORT_TEXT
 
 
 def _is_told(rows: Sequence[BaseModel], name: str) -> bool:

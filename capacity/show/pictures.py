@@ -22,6 +22,8 @@ PICTURES: Final[Mapping[str, Mapping[str, str]]] = {
     "StepForecast": {"step": "workers.step"},
     "Comparison": {"deviations": "deviations.deviations"},
     "Replay": {"busy": "moments.busy_workers", "waits": "moments.waits"},
+    "Sensitivity": {"users": "levers.tornado", "workers": "levers.tornado_of_workers"},
+    "LeverComparison": {"users": "levers.reach"},
     "Traffic": {"busy": "moments.logged_workers"},
 }
 """By class and kind, the most telling first: the module here and its function, from the result and ``ax`` to Axes."""

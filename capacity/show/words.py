@@ -67,6 +67,8 @@ def in_words(name: str, value: object, unit: str = "") -> str:
     if isinstance(value, PoolSettings):
         spares = f", {value.spares}" if value.pm == "dynamic" else ""
         return f"{value.pm}, {workers_in_words(value.max_children)}{spares}"
+    if isinstance(value, BaseModel):
+        return repr(value).removeprefix(f"<{type(value).__name__}: ").removesuffix(">")
     if isinstance(value, dict):
         return ", ".join(f"{key} {in_words(key, inner)}" for key, inner in value.items())
     if isinstance(value, list | tuple):

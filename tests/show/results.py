@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from capacity import Scenario, forecast, recommend, replay_log
+from capacity import Scenario, compare_levers, forecast, recommend, replay_log, sensitivity
 from capacity.comparison import compare
 from capacity.estimation import Estimate
 
@@ -30,6 +30,7 @@ def results():
     parts = [recommended, forecasted, compare(EXAMPLE, SEEN, workers=40, seconds=60.0), replayed]
     parts += [recommended.step, recommended.step.outcomes[0], recommended.predictions[0], recommended.bands[0]]
     parts += [recommended.limits[0], recommended.rules_of_thumb[0], recommended.choices[0]]
+    parts += [compare_levers(EXAMPLE, users=200), sensitivity(EXAMPLE)]
     parts += [replayed.pools[0], replayed.pools[0].periods[0]]
     return {type(part).__name__: part for part in parts}
 
@@ -37,4 +38,5 @@ def results():
 NAMES = [
     "Recommendation", "Forecast", "Comparison", "Replay", "StepForecast", "StepOutcome", "Prediction", "UserBand",
     "Limit", "RuleOfThumb", "Choice", "ReplayedPool", "ReplayedPeriod",
+    "LeverComparison", "Sensitivity",
 ]  # fmt: skip

@@ -202,6 +202,35 @@ def test_a_comparison_marks_what_is_beyond():
     assert beyond.get_xdata()[0] == pytest.approx(busy.measured / busy.predicted)
 
 
+def test_a_tornado_has_the_answers_at_both_ends_of_each_input():
+    told = results()["Sensitivity"]
+    ax = told.plot()
+    names = [tick.get_text() for tick in ax.get_yticklabels()]
+    widths = {}
+    for bar in ax.patches:
+        assert told.answer.users in (bar.get_x(), bar.get_x() + bar.get_width())
+        widths.setdefault(names[round(bar.get_y() + bar.get_height() / 2)], []).append(bar.get_width())
+    assert widths["host.ram"] == [
+        told.input("host.ram").at_low.users - told.answer.users,
+        told.input("host.ram").at_high.users - told.answer.users,
+    ]
+    spans = [sum(map(abs, widths[name])) for name in names]
+    assert spans == sorted(spans)
+    assert "host.cpus" not in names  # it changes nothing there
+    assert told.plot("workers").get_xlabel() == "workers recommended"
+
+
+def test_levers_are_shown_with_the_users_they_get_to():
+    told = results()["LeverComparison"]
+    ax = told.plot()
+    bars = dict(zip([tick.get_text() for tick in ax.get_yticklabels()], ax.patches, strict=True))
+    assert bars["page cache"].get_width() == told.lever("page_cache").users
+    assert to_hex(bars["page cache"].get_facecolor()) == canvas.GREEN
+    assert to_hex(bars["more cores"].get_facecolor()) == canvas.BLUE
+    assert "228 reaches it" in texts(ax)
+    assert "204 at best" in texts(ax)
+
+
 def test_a_replay_shows_the_workers_of_each_hour():
     replayed = results()["Replay"]
     ax = replayed.plot()
