@@ -60,6 +60,9 @@ class FleetPool(InputModel):
     def _plain(cls, value: str) -> str:
         if not value.isprintable() or set(value) & set("[]"):
             raise InvalidInput([Problem("", "must be the name of a pool: printable, without brackets")])
+        if value.lower() == "global":
+            hint = "[global] holds the settings of PHP-FPM itself, in capital letters, too"
+            raise InvalidInput([Problem("", "must be another name than global", hint=hint)])
         return value
 
 
