@@ -85,8 +85,8 @@ def forecast(
     model : {'open', 'finite'}
         ``open``: requests keep coming at users x requests per click / (think time + service time), whatever
         happens (M/M/c, or the shared-cores pool where ``cpu_time`` is known). ``finite``: who waits sends nothing
-        (M/M/c//N), which is right for a known set of people. Beyond a ``service_scv`` of 4, and up to 16, the open
-        model's figures are simulated (some seconds, always the same figures).
+        (M/M/c//N; M/G/c//N by ``service_scv``), right for a known set of people. Beyond a ``service_scv`` of 4, and
+        up to 16, the open model's figures are simulated (some seconds, always the same figures).
     edges : Edges, optional
         The edges between verdicts.
     step : (int, int), optional
