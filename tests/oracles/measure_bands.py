@@ -50,7 +50,7 @@ class Case:
     def name(self) -> str:
         """What the pool is."""
         load = f"{self.users} users" if self.users else f"utilization {self.utilization:g}"
-        text = f"{self.workers} workers, {load}"
+        text = f"{self.workers} worker{'' if self.workers == 1 else 's'}, {load}"
         if self.scv != 1:
             text += f", scv {self.scv:g}"
         if self.cpu_share:
@@ -194,7 +194,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for place, case in enumerate(CASES):
         if fnmatch(case.name, pattern):
-            cells = ["" if math.isnan(share) else f"{share:.1%}" for share in coverage(case, place).values()]
+            cells = ["" if math.isnan(share) else f"{share * 100:.1f} %" for share in coverage(case, place).values()]
             print(f"| {case.name} | {case.seconds:g} | {case.windows} | {' | '.join(cells)} |", flush=True)
 
 
