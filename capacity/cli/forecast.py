@@ -72,7 +72,7 @@ def forecast(
     seconds = None if window is None else parse_seconds(window, name="--window")
     intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
     tell_assumptions(intake)
-    pool = workers if workers is not None else _pool(intake.scenario)
+    pool = workers if workers is not None else known_pool(intake.scenario)
     result = forecast_pool(
         intake.scenario,
         pool=pool,
@@ -91,7 +91,7 @@ def forecast(
     return 0
 
 
-def _pool(scenario: Any) -> Any:
+def known_pool(scenario: Any) -> Any:
     """Today's pool, or the recommended one where none is known."""
     from capacity.recommendation import recommend
 

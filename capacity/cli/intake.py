@@ -18,7 +18,7 @@ from capacity.results import Assumption
 from capacity.scenario import CASE_STUDY, CASE_STUDY_SOURCE, Scenario, scenario_text, tables_of_toml, value_of
 from capacity.units import format_bytes, format_seconds, shown
 
-__all__ = ["Intake", "read_named", "take_in", "tell_assumptions"]
+__all__ = ["Intake", "read_named", "read_tables", "take_in", "tell_assumptions"]
 
 _LARGEST_FILE = 2**20
 _LARGEST_SCENARIO = 2**20
@@ -83,21 +83,7 @@ def _base(scenario: str | None, fields: Mapping[str, Any]) -> tuple[dict[str, di
         tables = {name: dict(table) for name, table in CASE_STUDY.items()}
         origins = {f"{table}.{field}": CASE_STUDY_SOURCE for table, fields in tables.items() for field in fields}
         return tables, origins
-    if scenario == "-":
-        if sys.stdin is None:
-            message = "standard input: it is closed"
-            raise UnreadableFile(message)
-        text = sys.stdin.buffer.read(_LARGEST_SCENARIO + 1)
-        if len(text) > _LARGEST_SCENARIO:
-            message = "standard input: larger than 1 MiB, so it is no scenario"
-            raise UnreadableFile(message)
-        try:
-            tables = tables_of_toml(text.decode("utf-8-sig"))
-        except UnicodeDecodeError as error:
-            message = f"standard input: not UTF-8 text (byte {error.start})"
-            raise UnreadableFile(message) from None
-    else:
-        tables = tables_of_toml(scenario_text(scenario), scenario)
+    tables = read_tables(scenario)
     if all(isinstance(table, dict) for table in tables.values()):
         # before the file is checked: what it lacks may be what the options give
         _from_options(tables, {}, fields)
@@ -108,11 +94,30 @@ def _base(scenario: str | None, fields: Mapping[str, Any]) -> tuple[dict[str, di
     return copy.deepcopy(built.to_mapping()), {}
 
 
+def read_tables(source: str) -> dict[str, Any]:
+    """Tables of a scenario file or a fleet file; ``-`` is standard input."""
+    if source != "-":
+        return tables_of_toml(scenario_text(source), source)
+    if sys.stdin is None:
+        message = "standard input: it is closed"
+        raise UnreadableFile(message)
+    text = sys.stdin.buffer.read(_LARGEST_SCENARIO + 1)
+    if len(text) > _LARGEST_SCENARIO:
+        message = "standard input: larger than 1 MiB, so it is no scenario"
+        raise UnreadableFile(message)
+    try:
+        return tables_of_toml(text.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        message = f"standard input: not UTF-8 text (byte {error.start})"
+        raise UnreadableFile(message) from None
+
+
 def _from_pool_file(
     tables: dict[str, dict[str, Any]], origins: dict[str, str], path: str, pool_name: str | None
 ) -> tuple[str, list[str]]:
     """Put the pool's settings, and FPM's process.max, into the tables."""
     from capacity.fpm import pool_settings, read_pools, surprises
+    from capacity.fpm.settings import listens_on_tcp
 
     content, label = read_named(path, "pool file"), _label(path)
     try:
@@ -137,6 +142,12 @@ def _from_pool_file(
     except InvalidInput as error:
         raise InvalidInput(replace(p, field=f"{section}: {p.field}") for p in error.problems) from None
     notes += [f"{section}: {note}" for note in surprises(directives)]
+    listen = directives.get("listen", "")
+    if listens_on_tcp(listen):
+        notes.append(
+            f"{section}: listen = {listen} is a TCP socket: who would get a 502 from a full queue is tried again by "
+            "the kernel after 1, 3, 7 s and so on, and gets a late answer, or a 504 at fastcgi_connect_timeout"
+        )
     tables["pool"] = settings.model_dump(exclude_none=True)
     for known in (origins, tables.get("sources", {})):  # what was said of the settings this file replaces
         for field in [field for field in known if field.startswith("pool.")]:

@@ -6,7 +6,20 @@ import click
 
 from capacity.cli.output import output_option, write
 
-WHAT = ("scenario", "recommendation", "forecast", "comparison", "replay", "plan")
+WHAT = (
+    "scenario",
+    "recommendation",
+    "forecast",
+    "comparison",
+    "replay",
+    "levers",
+    "sensitivity",
+    "allotment",
+    "hosts",
+    "pods",
+    "growth",
+    "plan",
+)
 
 
 @click.command()
@@ -19,8 +32,11 @@ def schema(what: str, output: str | None) -> int:
     """
     import json
 
-    from capacity.results import Comparison, Forecast, Recommendation, Replay, Result
+    from capacity.fleet.results import Allotment, Growth, HostPlan, PodPlan
+    from capacity.presented import Result
+    from capacity.results import Comparison, Forecast, Recommendation, Replay
     from capacity.scenario import Scenario
+    from capacity.what_if_results import LeverComparison, Sensitivity
 
     document: dict[str, object] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if what == "scenario":
@@ -37,6 +53,12 @@ def schema(what: str, output: str | None) -> int:
             "forecast": Forecast,
             "comparison": Comparison,
             "replay": Replay,
+            "levers": LeverComparison,
+            "sensitivity": Sensitivity,
+            "allotment": Allotment,
+            "hosts": HostPlan,
+            "pods": PodPlan,
+            "growth": Growth,
         }
         document |= results[what].model_json_schema(mode="serialization")
     write(json.dumps(document, indent=2, ensure_ascii=False), output)

@@ -24,6 +24,7 @@ COLOURS: dict[Verdict, str] = {
     "overloaded": "bold red",
 }
 _NOTHING = "-"
+_SHOWN = 0.0005  # a share below it is 0 % to a reader
 _NARROW = 100  # columns; below it the predictions give up their padding rather than their words
 
 
@@ -159,9 +160,19 @@ def _predictions(predictions: Sequence[Prediction], console: Console, *, title: 
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     busy = ["workers busy", *(["cores busy"] if known_cpu else []), *(["database busy"] if known_database else [])]
-    for name in (*busy, "must wait", "mean response", "95 % within", "slowdown"):
+    lost = [
+        shares
+        for shares in (
+            ("get 502", [(p.refused or 0.0) + (p.killed or 0.0) for p in predictions]),
+            ("get 504", [p.timed_out or 0.0 for p in predictions]),
+        )
+        if max(shares[1]) >= _SHOWN
+    ]
+    known_apdex = any(p.apdex is not None for p in predictions)
+    times = ["must wait", "mean response", "95 % within", "slowdown", *(["Apdex"] if known_apdex else [])]
+    for name in (*busy, *times, *(name for name, _ in lost)):
         table.add_column(name, justify="right", overflow="fold")
-    for p in predictions:
+    for row, p in enumerate(predictions):
         shares = [p.utilization, *([p.cpu_utilization] if known_cpu else [])]
         shares += [p.database_utilization] if known_database else []
         table.add_row(
@@ -173,6 +184,8 @@ def _predictions(predictions: Sequence[Prediction], console: Console, *, title: 
             _time(p.response_time),
             _time(p.response_time_p95),
             "endless" if p.slowdown is None else f"+{_percent(p.slowdown)}",
+            *([_NOTHING if p.apdex is None else f"{p.apdex:.2f}"] if known_apdex else []),
+            *(_percent(column[row]) for _, column in lost),
         )
     return table
 
@@ -268,7 +281,7 @@ def _time(seconds: float | None) -> str:
 
 def _percent(share: float) -> str:
     """Percentage without digits that nobody can act on."""
-    if 0 < share < 0.0005:
+    if 0 < share < _SHOWN:
         return "0 %"
     return format_fraction(round(share, 3))
 

@@ -283,5 +283,5 @@ def test_counts_are_tried_one_by_one_until_one_is_kept_or_none_is_left(monkeypat
     def meets(counts, rows):
         return (counts == kept[rows, 0]) | (counts == kept[rows, 1])
 
-    least = demand._one_by_one(meets, below, end, np.arange(5))
+    least = demand.one_by_one(meets, below, end, np.arange(5))
     assert least.tolist() == [3, 7, np.inf, np.inf, np.inf]
