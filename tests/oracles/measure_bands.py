@@ -80,7 +80,7 @@ CASES = (
     ),
     *(Case(c, users=n, windows=400) for c, n in ((4, 20), (4, 24), (20, 80), (20, 100), (20, 150), (40, 190))),
     *(Case(8, u, windows=300, cores=2, cpu_share=0.5) for u in (0.7, 0.9)),
-    *(Case(4, 0.8, 500, 400, samples=n) for n in (300, 3000)),
+    *(Case(4, 0.8, 500, 200, samples=n) for n in (300, 3000)),
 )
 THINK_TIME = 4.0  # of users
 
