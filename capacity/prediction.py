@@ -126,7 +126,7 @@ def forecast(
     >>> (minute,) = forecast(Scenario.example(), pool=40, users=[180], window=60).predictions
     >>> wait = minute.band.waiting_time
     >>> f"{minute.waiting_time:.3f} s, within a minute {wait.low:.3f} to {wait.high:.3f} s"
-    '0.026 s, within a minute 0.014 to 0.041 s'
+    '0.026 s, within a minute 0.013 to 0.046 s'
     """
     require(scenario, edges)
     settings = _pool_settings(scenario, pool)
