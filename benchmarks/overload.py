@@ -1,6 +1,6 @@
 """Who is refused, who is given up and what is done for nobody: predicted, then measured on a real nginx and php-fpm.
 
-    python -m benchmarks.overload            # needs php-fpm8.2 and nginx; two and a half minutes
+    python -m benchmarks.overload            # needs php-fpm8.2 and nginx; four minutes
 
 Each case is predicted from its inputs first: workers, service time, listen.backlog, the rate and nginx's read timeout.
 Then requests are sent at random (Poisson) times to a pool that sleeps; those of the first seconds, while the queue
@@ -11,25 +11,22 @@ what chance does.
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from benchmarks.fidelity.load import Array, Generator, Plan
+from benchmarks.fidelity.site import running
 from capacity import PoolSettings, Scenario, forecast, queueing
-from tests.live.web_load import serving
 
+SCV = {"constant": 0.0, "exponential": 1.0, "lognormal": 4.0}
 OVERHEAD = 0.0005  # of a request in nginx and FPM, beside its sleep [s]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One pool and its load; the service law is exponential or constant."""
+    """One pool and its load. FPM ends what takes longer than ``kill`` (0: nothing)."""
 
     workers: int
     service_time: float
@@ -39,6 +36,7 @@ class Case:
     timeout: int
     seconds: float
     warm_up: float
+    kill: int = 0
 
     @property
     def rate(self) -> float:
@@ -48,71 +46,79 @@ class Case:
     @property
     def pool(self) -> PoolSettings:
         """As FPM gets it."""
-        return PoolSettings(pm="static", max_children=self.workers, listen_backlog=self.backlog)
+        return PoolSettings(
+            pm="static",
+            max_children=self.workers,
+            listen_backlog=self.backlog,
+            request_terminate_timeout=self.kill or None,
+        )
 
     def predicted(self) -> tuple[float, float, float]:
-        """Shares refused and timed out, and share of the work for nobody."""
+        """Shares that get a 502 and a 504, and share of the work for nobody."""
         tables = Scenario.example().to_mapping()
-        tables["workload"] = {"service_time": self.service_time + OVERHEAD, "think_time": 0.0}
+        users, service = 1000, self.service_time + OVERHEAD
+        think = users / self.rate - service
+        tables["workload"] = {"service_time": service, "think_time": think, "service_scv": SCV[self.law]}
         tables["policy"]["web_server_timeout"] = self.timeout
-        users = 1000
-        click = users / self.rate - self.service_time - OVERHEAD
-        tables["workload"]["think_time"] = click
         (found,) = forecast(Scenario.from_mapping(tables), pool=self.pool, users=[users]).predictions
-        return found.refused or 0.0, found.timed_out or 0.0, found.wasted or 0.0
+        return (found.refused or 0.0) + (found.killed or 0.0), found.timed_out or 0.0, found.wasted or 0.0
 
-    def draw(self, chance: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def draw(self, chance: np.random.Generator) -> tuple[Array, Array]:
         """Arrivals and service times."""
         times = np.sort(chance.uniform(0, self.seconds, chance.poisson(self.rate * self.seconds)))
-        constant = np.full(times.size, self.service_time)
-        return times, constant if self.law == "constant" else chance.exponential(self.service_time, times.size)
+        scv = SCV[self.law]
+        if scv == 1:
+            return times, chance.exponential(self.service_time, times.size)
+        width = np.sqrt(np.log1p(scv))
+        return times, self.service_time * chance.lognormal(-(width**2) / 2, width, times.size)
 
-    def shares(self, times: NDArray[np.float64], waits: NDArray[np.float64], holds: NDArray[np.float64]) -> np.ndarray:
-        """The same three of requests whose waits are known (inf: refused)."""
+    def ended(self, holds: Array) -> Array:
+        """How long requests hold a worker: FPM looks for those to end three times in ``kill``, at its own moments."""
+        ends = self.kill * np.random.default_rng(1).uniform(1, 4 / 3, holds.size)
+        return np.minimum(holds, ends) if self.kill else holds
+
+    def waits(self, times: Array, took: Array) -> Array:
+        """Of these requests in an exact pool of this size."""
+        load = {"arrival_times": times, "service_times": took}
+        return np.asarray(queueing.replay(**load, servers=self.workers, backlog=self.backlog + 1))
+
+    def shares(self, times: Array, waits: Array, took: Array, cut: NDArray[np.bool_]) -> Array:
+        """The same three of requests of known waits (inf: refused) and times at work, some of them cut short."""
         counted = times >= self.warm_up
-        refused, let_in = np.isinf(waits), np.isfinite(waits) & counted
-        late = waits + holds - self.timeout
-        nobody = np.clip(np.minimum(late, holds), 0, None)
+        late = waits + took - self.timeout
+        failed = np.isinf(waits) | (cut & (late <= 0))
+        let_in = np.isfinite(waits) & counted
+        nobody = np.clip(np.minimum(late, took), 0, None)
         return np.array(
             [
-                (refused & counted).sum() / counted.sum(),
+                (failed & counted).sum() / counted.sum(),
                 (let_in & (late > 0)).sum() / counted.sum(),
-                nobody[let_in].sum() / holds[let_in].sum(),
+                nobody[let_in].sum() / took[let_in].sum(),
             ]
         )
 
-    def simulated(self) -> np.ndarray:
+    def simulated(self) -> Array:
         """Shares in ten simulations of that length, a row each."""
         found = []
         for seed in range(10):
             times, holds = self.draw(np.random.default_rng([seed, 7]))
-            found.append(self.shares(times, self.replayed(times, holds + OVERHEAD), holds + OVERHEAD))
+            took = self.ended(holds)
+            waits = self.waits(times, took + OVERHEAD)
+            found.append(self.shares(times, waits, took + OVERHEAD, took < holds))
         return np.array(found)
 
-    def replayed(self, times: NDArray[np.float64], holds: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Waits of these requests in an exact pool of this size."""
-        waits = queueing.replay(
-            arrival_times=times, service_times=holds, servers=self.workers, backlog=self.backlog + 1
-        )
-        return np.asarray(waits)
-
-    def measured(self, seed: int) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    def measured(self, seed: int) -> tuple[Array, Array, tuple[Array, Array]]:
         """Shares on the real thing, in a replay of its own arrivals and service times, and who was executed."""
-        with tempfile.TemporaryDirectory() as name:
-            directory = Path(name)
-            directory.chmod(0o755)
-            with serving(directory, self.pool, timeout=self.timeout) as web:
-                times, holds = self.draw(np.random.default_rng(seed))
-                answers = web.ask(times, holds)
-                web.settle(int((answers.status != 502).sum()), 60)
-                executed = web.executed()
-            counted = times >= self.warm_up
-            refused, given_up = ((answers.status == code) & counted for code in (502, 504))
-            done = np.array([number in executed for number in range(times.size)])
-            took = np.array([executed.get(number, (hold, 0))[0] for number, hold in enumerate(holds)])
-            waits = self.replayed(answers.sent - answers.sent[0], took + OVERHEAD / 2)
-            own = self.shares(times, waits, took)
-            return np.array([refused.sum() / counted.sum(), given_up.sum() / counted.sum()]), own, (given_up, done)
+        times, holds = self.draw(np.random.default_rng(seed))
+        with running(self.pool, read_timeout=self.timeout) as site:
+            record = Generator(site.directory, site.socket, Plan(times, holds, 0 * holds, self.seconds)).record()
+            logged = site.settled(times.size, int((record.status != 502).sum()))
+        counted, done = times >= self.warm_up, np.isfinite(logged)
+        failed, given_up = ((record.status == code) & counted for code in (502, 504))
+        took = np.where(done, logged, self.ended(holds))
+        waits = self.waits(record.sent - record.begin, took + OVERHEAD / 2)
+        own = self.shares(times, waits, took + OVERHEAD / 2, ~done & (took < holds))
+        return np.array([failed.sum() / counted.sum(), given_up.sum() / counted.sum()]), own, (given_up, done)
 
 
 CASES = [
@@ -124,13 +130,15 @@ CASES = [
     Case(4, 0.1, "exponential", 64, 1.1, 1, 20, 6),
     Case(8, 0.1, "constant", 64, 1.5, 1, 16, 3),
     Case(2, 0.05, "constant", 64, 2.0, 1, 16, 4),
+    Case(4, 0.05, "lognormal", 64, 1.5, 1, 24, 4),
+    Case(20, 1.0, "exponential", 8, 1.3, 60, 40, 6, 1),
 ]
 
 
 def main() -> None:
     """Print a line a case."""
     print(
-        "c  law       backlog  rho timeout | refused: predicted measured replayed simulated +- 2 sd | timed out: the "
+        "c  law       backlog  rho timeout | 502: predicted measured replayed simulated +- 2 sd | 504: the "
         "same | work for nobody: predicted replayed simulated | given up and executed all the same"
     )
     for number, case in enumerate(CASES):

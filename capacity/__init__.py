@@ -13,16 +13,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from capacity.doubt import sensitivity
     from capacity.errors import CapacityError, InvalidInput, MeasurementError, MissingExtra, UnreadableFile
     from capacity.fleet import Fleet, allot_pools, grow, size_hosts, size_pods
     from capacity.grid import sweep
+    from capacity.levers import compare_levers
     from capacity.log_replay import replay_log
+    from capacity.panel import whatif
     from capacity.policies.verdict import Edges
     from capacity.pool import PoolSettings
     from capacity.prediction import forecast
     from capacity.recommendation import recommend, recommend_many
     from capacity.results import Forecast, Limit, Prediction, Recommendation, Replay, UserBand
     from capacity.scenario import Host, Objective, Scenario, Source, Worker, Workload
+    from capacity.what_if_results import LeverComparison, LeverOutcome, Sensitivity
 
 _HOME: Final = {
     "CapacityError": "errors",
@@ -31,6 +35,8 @@ _HOME: Final = {
     "Forecast": "results",
     "Host": "scenario",
     "InvalidInput": "errors",
+    "LeverComparison": "what_if_results",
+    "LeverOutcome": "what_if_results",
     "Limit": "results",
     "MeasurementError": "errors",
     "MissingExtra": "errors",
@@ -40,20 +46,24 @@ _HOME: Final = {
     "Recommendation": "results",
     "Replay": "results",
     "Scenario": "scenario",
+    "Sensitivity": "what_if_results",
     "Source": "scenario",
     "UnreadableFile": "errors",
     "UserBand": "results",
     "Worker": "scenario",
     "Workload": "scenario",
     "allot_pools": "fleet",
+    "compare_levers": "levers",
     "forecast": "prediction",
     "grow": "fleet",
     "recommend": "recommendation",
     "recommend_many": "recommendation",
     "replay_log": "log_replay",
+    "sensitivity": "doubt",
     "size_hosts": "fleet",
     "size_pods": "fleet",
     "sweep": "grid",
+    "whatif": "panel",
 }
 
 __all__ = [
@@ -63,6 +73,8 @@ __all__ = [
     "Forecast",
     "Host",
     "InvalidInput",
+    "LeverComparison",
+    "LeverOutcome",
     "Limit",
     "MeasurementError",
     "MissingExtra",
@@ -72,20 +84,24 @@ __all__ = [
     "Recommendation",
     "Replay",
     "Scenario",
+    "Sensitivity",
     "Source",
     "UnreadableFile",
     "UserBand",
     "Worker",
     "Workload",
     "allot_pools",
+    "compare_levers",
     "forecast",
     "grow",
     "recommend",
     "recommend_many",
     "replay_log",
+    "sensitivity",
     "size_hosts",
     "size_pods",
     "sweep",
+    "whatif",
 ]
 
 

@@ -154,14 +154,12 @@ def row_of(scenario: Scenario) -> dict[str, Column]:
     (array([150.]), array([20.]), array([nan]))
     """
     models = {name: getattr(scenario, name) for name in _MODELS} | {"policy": scenario}
-    row = {}
+    values = []
     for name, field in fields().items():
         table, _, attribute = name.partition(".")
         value = getattr(models[table], attribute, None)
-        if value is not None and field.words:
-            value = field.words.index(value)
-        row[name] = np.array([np.nan if value is None else value], dtype=np.float64)
-    return row
+        values.append(field.words.index(value) if field.words and value is not None else value)
+    return dict(zip(fields(), np.array(values, dtype=np.float64)[:, None], strict=True))  # None becomes NaN
 
 
 @cache
@@ -230,6 +228,7 @@ def rules_between(table: Mapping[str, Column]) -> Iterator[NDArray[np.bool_]]:
     yield users & np.isnan(table["workload.think_time"])
     yield users & ~np.isnan(table["workload.arrival_rate"])
     yield table["objective.max_utilization"] < LEAST_BUSY
+    yield ~np.isnan(table["objective.apdex"]) & np.isnan(table["objective.apdex_time"])
 
 
 def read_table(table: object) -> Given:

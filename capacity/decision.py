@@ -51,7 +51,7 @@ LIMITS: Final[tuple[LimitName, ...]] = get_args(LimitName)
 
 USERS: Final = (50, 80, 100, 150, 200)
 """The case study's numbers of users, of which 150 are the expected ones."""
-_EXPECTED: Final = USERS.index(150)
+EXPECTED: Final = USERS.index(150)
 SEEN: Final = (*NEEDED, "workload.users")
 """The columns an outlook looks at."""
 
@@ -104,8 +104,14 @@ def decide(table: Table) -> Decision:
     """
     rate = demand.expected_rate(table)
     ceilings = {name: policy.limit(table) for name, policy in CEILINGS.items()}
-    needed = demand.least_workers(table, rate, ceilings["cpu"])
-    wanted = demand.least_workers(table, rate * table["policy.headroom"], ceilings["cpu"])
+    needed, wanted = np.split(
+        demand.least_workers(
+            stacked(table, (*NEEDED, "objective.max_utilization"), 2),
+            np.concatenate((rate, rate * table["policy.headroom"])),
+            np.concatenate((ceilings["cpu"],) * 2),
+        ),
+        2,
+    )
     asked = np.where(np.isnan(wanted), np.inf, wanted)
     stack = np.stack([*ceilings.values(), asked])
     # argmin takes the first of equals, so on a tie the ceiling binds
@@ -157,7 +163,9 @@ def settings_of(table: Table, decision: Decision) -> dict[str, Column]:
     today = table["pool.pm"]
     kept = np.where(np.isnan(today), float(process_manager.MANAGERS.index(process_manager.SHIPPED)), today)
     pm = np.where(table["policy.process_manager"] == 1, preferred, kept)
-    spares = process_manager.spares(table, pm, decision["max_children"], decision["arrival_rate"])
+    spares = process_manager.spares(
+        table, pm, decision["max_children"], decision["arrival_rate"], decision["listen_backlog"]
+    )
     per_worker = decision["full_rate"] / decision["max_children"]
     recycled = np.where(np.isnan(table["pool.max_requests"]), 0.0, table["pool.max_requests"])
     return {
@@ -183,7 +191,7 @@ def decided(table: Table, decision: Decision) -> dict[str, Column]:
 
 def users_beside(expected: Column) -> NDArray[np.float64]:
     """The case study's 50, 80, 100, 150, 200 users in proportion to the expected ones, a row each."""
-    return np.maximum(np.rint(np.array(USERS, dtype=np.float64)[:, None] * expected / USERS[_EXPECTED]), 1.0)
+    return np.maximum(np.rint(np.array(USERS, dtype=np.float64)[:, None] * expected / USERS[EXPECTED]), 1.0)
 
 
 @np.errstate(all="ignore")
@@ -195,10 +203,10 @@ def outlook(table: Table, workers: Column, rate: Column, edges: Edges) -> Outloo
     think = table["workload.think_time"]
     by_rate = np.maximum(np.rint(rate / demand.rate_of(table, np.ones(think.shape))), 1.0)
     expected = np.where(np.isnan(table["workload.users"]), by_rate, table["workload.users"])
-    users = users_beside(np.where(np.isnan(expected), float(USERS[_EXPECTED]), expected))
+    users = users_beside(np.where(np.isnan(expected), float(USERS[EXPECTED]), expected))
     users[:, np.isnan(think)] = np.nan
     rates = demand.rate_of(table, users)
-    rates[_EXPECTED] = np.where(np.isnan(think), rate, rates[_EXPECTED])
+    rates[EXPECTED] = np.where(np.isnan(think), rate, rates[EXPECTED])
     rows = stacked(table, NEEDED, len(USERS))
     columns = predict(rows, np.concatenate((workers,) * len(USERS)), rates.ravel(), model="open", edges=edges)
     columns["severity"] = np.where(np.isnan(rates.ravel()), np.nan, columns["severity"])

@@ -297,6 +297,12 @@ class Objective(InputModel):
         Share of the answers that must be in time [-], above 0 and below 1.
     max_utilization : float
         Largest busy share of a worker [-], above 0 and below 1: at 1 an open queue never ends.
+    apdex_time : float, optional
+        Time within which a user is satisfied [s], above 0; within four times of it, tolerates it. With it predictions
+        say their Apdex.
+    apdex : float, optional
+        Least share of satisfied users, those who tolerate it counted half [-], above 0 and below 1; needs `apdex_time`.
+        None sets no such target. Beside a `response_time` both must be kept.
 
     Raises
     ------
@@ -331,6 +337,22 @@ class Objective(InputModel):
     max_utilization: float = Field(
         0.8, gt=0, lt=1, description="largest busy share of a worker", examples=[0.8], json_schema_extra=PURE
     )
+    apdex_time: float | None = Field(
+        None,
+        gt=0,
+        le=_LONGEST,
+        description="time within which a user is satisfied",
+        examples=["500ms"],
+        json_schema_extra=SECONDS,
+    )
+    apdex: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="least share of satisfied users, those who tolerate it counted half",
+        examples=[0.9],
+        json_schema_extra=PURE,
+    )
 
     @field_validator("max_utilization")
     @classmethod
@@ -339,7 +361,15 @@ class Objective(InputModel):
             raise InvalidInput([Problem("", f"must be at least {LEAST_BUSY:g}")])
         return value
 
-    @field_validator("percentile", "max_utilization", mode="before")
+    @field_validator("apdex")
+    @classmethod
+    def _at_a_time(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("apdex_time", value) is None:
+            hint = "the time within which a user is satisfied, such as 500ms"
+            raise InvalidInput([Problem("", "needs apdex_time", hint=hint)])
+        return value
+
+    @field_validator("percentile", "max_utilization", "apdex", mode="before")
     @classmethod
     def _is_no_percentage(cls, value: Any) -> Any:
         number = read_quantity(value, "1")

@@ -11,12 +11,12 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from capacity.policies import database, demand
+from capacity.policies import database, demand, objective
 from capacity.policies.demand import rate_of
-from capacity.policies.verdict import Edges, severity
+from capacity.policies.verdict import VERDICTS, Edges, severity
 from capacity.queueing.search import Rows, largest_count
 from capacity.queueing.shared_pool import Pool, finite_pool
-from capacity.queueing.spread import log_service_tail, response_quantile, spread_out
+from capacity.queueing.spread import response_quantile, spread_out
 from capacity.results import ModelName
 from capacity.table import ROUNDING, Column, Table, cores_left, cpu_time, service_time, stacked, take
 
@@ -36,8 +36,7 @@ NEEDED = (
     "workload.requests_per_click",
     "workload.overhead_time",
     "workload.web_server_cpu_time",
-    "objective.response_time",
-    "objective.percentile",
+    *objective.NEEDED,
 )
 """The columns a prediction looks at."""
 
@@ -61,16 +60,18 @@ def solve(table: Table, workers: Column, load: Column, model: ModelName) -> Pool
         return pool
     # every request of a click is a customer of its own; halves are rounded up
     population = np.maximum(np.floor(load * table["workload.requests_per_click"] + 0.5), 1.0)
-    return finite_pool(workers, cores, work, service, population, table["workload.think_time"], *connections)
+    pool = finite_pool(workers, cores, work, service, population, table["workload.think_time"], *connections)
+    return spread_out(pool, workers, service, table["workload.service_scv"])
 
 
 @np.errstate(all="ignore")
 def judge(table: Table, workers: Column, pool: Pool, edges: Edges) -> dict[str, Column]:
     """Utilizations, slowdown, objective and severity of solved pools."""
     measures = _measures(table, workers, pool)
-    met = demand.response_kept(table, pool)
+    met = objective.is_kept(objective.excess(table, pool))
     return measures | {
-        "objective_met": np.where(np.isfinite(table["objective.response_time"]), met, np.nan),
+        "objective_met": np.where(objective.is_set(table), met, np.nan),
+        "apdex": objective.apdex(table, pool),
         "severity": severity(_busiest(measures), measures["slowdown"], met, edges).astype(np.float64),
     }
 
@@ -112,10 +113,9 @@ def largest_users(
 
     inf where that is more than can be counted (2^52).
     """
-    columns = {name: table[name] for name in NEEDED}
     level = np.broadcast_to(np.asarray(level, dtype=np.intp), workers.shape)
     # a missed objective is at least "watch", so from there on it does not matter
-    columns["objective.response_time"] = np.where(level < 2, columns["objective.response_time"], np.nan)
+    columns = objective.without({name: table[name] for name in NEEDED}, level >= VERDICTS.index("watch"))
     utilization, slowdown = (np.array(edge)[level] * (1.0 + ROUNDING) for edge in (edges.utilization, edges.slowdown))
 
     def tried(users: Column, rows: Rows) -> tuple[NDArray[np.bool_], Column]:
@@ -123,10 +123,9 @@ def largest_users(
         part, servers = take(columns, rows), workers[rows]
         pool = solve(part, servers, rate_of(part, users) if model == "open" else users, model)
         measures = _measures(part, servers, pool)
-        late = demand.response_late(part, pool)
+        late = objective.excess(part, pool)
         kept = (_busiest(measures) <= utilization[rows]) & (measures["slowdown"] <= slowdown[rows])
-        excess = np.fmax(np.log(measures["slowdown"] / slowdown[rows]), late - np.log1p(-part["objective.percentile"]))
-        return kept & demand.kept_by(part, late), excess
+        return kept & objective.is_kept(late), np.fmax(np.log(measures["slowdown"] / slowdown[rows]), late)
 
     each = rate_of(columns, np.ones(workers.shape))
     service, cores, work = service_time(columns), cores_left(columns), cpu_time(columns)
@@ -145,8 +144,7 @@ def largest_users(
     kept, excess = tried(most[rows], rows)
     rows = rows[~kept]
     # without users nothing is late but what takes longer by itself
-    alone = log_service_tail(columns["objective.response_time"] / service, columns["workload.service_scv"])
-    unloaded = alone - np.log1p(-columns["objective.percentile"])
+    unloaded = objective.excess_alone(columns)
     slope = np.where(work > 0, np.minimum(workers, cores), workers)
     answer[rows] = _fewer(
         lambda users, part: tried(users, rows[part]), most[rows], excess[~kept], unloaded[rows], slope[rows]

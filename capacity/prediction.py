@@ -5,23 +5,24 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 
 import numpy as np
 
+from capacity.bands import unknown_bands, with_bands
+from capacity.cautions import prediction_cautions, workload_cautions
 from capacity.errors import InvalidInput, Problem
 from capacity.outcome import NEEDED, largest_users, predict, users_in_bands
 from capacity.overload import LOST, NEEDED_FOR_LOST, lost, overload_caution, pool_columns
+from capacity.policies import database
 from capacity.policies.demand import rate_of
 from capacity.policies.verdict import VERDICTS, Edges
 from capacity.pool import PoolSettings
-from capacity.queueing import mgc_waiting_time
-from capacity.queueing.spread import LARGEST_SCV, law_of
+from capacity.queueing.spread import LARGEST_SCV
 from capacity.results import Assumption, Forecast, ModelName, Prediction, UserBand
 from capacity.scenario import Scenario, value_of
 from capacity.sudden_step import step_forecast, users_of_step
 from capacity.table import Column, Table, repeat, table_of
-from capacity.units import format_fraction, format_rate, shown
+from capacity.units import shown
 from capacity.wide_spread import simulated
 
 __all__ = [
@@ -30,21 +31,33 @@ __all__ = [
     "forecast",
     "largest_users",
     "predict",
-    "prediction_at",
-    "prediction_cautions",
+    "predictions_from",
     "predictions_of",
     "require",
     "require_edges",
     "stated_assumptions",
     "user_bands",
-    "workload_cautions",
+    "user_count",
 ]
 
 USERS = (50, 80, 100, 150, 200)
 _MOST_USERS = 10**9
-_WAITS = 0.02  # service times of mean wait, as the oracle tables count it
-_HELD_UP = 0.99  # busy share of the connections from which on they are what ends the throughput
-_MISLEADING = 0.85  # utilization beyond which one figure for the wait says more than is known
+_FORETOLD = (
+    "throughput",
+    "severity",
+    "utilization",
+    "cpu_utilization",
+    "database_utilization",
+    "wait_probability",
+    "waiting_time",
+    "response_time",
+    "response_time_p95",
+    "slowdown",
+    "objective_met",
+    "apdex",
+    *LOST,
+)
+_LONGEST_WINDOW = 1e9  # s; beyond it nothing strays
 
 
 def forecast(
@@ -55,6 +68,7 @@ def forecast(
     model: ModelName = "open",
     edges: Edges | None = None,
     step: tuple[int, int] | None = None,
+    window: float | None = None,
 ) -> Forecast:
     """Predict what numbers of users do to a pool, and the most users each verdict can take.
 
@@ -78,6 +92,9 @@ def forecast(
     step : (int, int), optional
         Users before and after a sudden step [-]: the pool is simulated tick by tick, beside the other process
         managers. Requests keep coming whatever the model, and cores are not shared.
+    window : float, optional
+        Give every prediction the band in which 90 of 100 windows of this length lie [s], up to 1e9. Without it those
+        above a utilization of 0.85 get the band of an hour. Ranges in the scenario's sources make it wider.
 
     Returns
     -------
@@ -86,8 +103,8 @@ def forecast(
     Raises
     ------
     InvalidInput
-        No pool is known, a number of users is not a whole number of at least 1, the model has no such name, or the
-        step is too large to be simulated.
+        No pool is known, a number of users is not a whole number of at least 1, the model has no such name, the step
+        is too large to be simulated, or the window is no time.
 
     Examples
     --------
@@ -103,6 +120,13 @@ def forecast(
     >>> rush = forecast(Scenario.example(), pool=pool, step=(50, 150)).step
     >>> [(outcome.pool.pm, f"{outcome.waiting_time:.2f} s") for outcome in rush.outcomes]
     [('dynamic', '0.18 s'), ('static', '0.00 s'), ('dynamic', '0.02 s'), ('ondemand', '0.00 s')]
+
+    What a minute of it may show at 180 users.
+
+    >>> (minute,) = forecast(Scenario.example(), pool=40, users=[180], window=60).predictions
+    >>> wait = minute.band.waiting_time
+    >>> f"{minute.waiting_time:.3f} s, within a minute {wait.low:.3f} to {wait.high:.3f} s"
+    '0.026 s, within a minute 0.014 to 0.041 s'
     """
     require(scenario, edges)
     settings = _pool_settings(scenario, pool)
@@ -112,6 +136,8 @@ def forecast(
     if scenario.workload.think_time is None:
         hint = "give the seconds between an answer and the next click"
         raise InvalidInput([Problem("workload.think_time", "is missing: it turns users into requests", hint=hint)])
+    if window is not None and not _is_time(window):
+        raise InvalidInput([Problem("window", "must be a time greater than 0 s, up to 1e9 s", shown(window))])
     rush = None if step is None else step_forecast(scenario, settings, *users_of_step(step))
     table = table_of(scenario) | pool_columns([settings])
     edges = Edges() if edges is None else edges
@@ -120,6 +146,7 @@ def forecast(
     wide = None
     if model == "open" and scenario.workload.service_scv > LARGEST_SCV:
         predictions, wide = simulated(scenario, settings.max_children, predictions, edges)
+    predictions = with_bands(scenario, settings.max_children, predictions, model=model, window=window)
     return Forecast(
         pool=settings,
         model=model,
@@ -128,11 +155,13 @@ def forecast(
         cautions=(
             *workload_cautions(scenario, model, wide),
             *prediction_cautions(predictions, model=model),
+            *database.caution(scenario, settings.max_children),
+            *unknown_bands(predictions, window),
             *overload_caution(scenario, settings, predictions),
         ),
         assumptions=stated_assumptions(scenario),
         step=rush,
-    )
+    ).told_of(scenario)
 
 
 def require(scenario: Scenario, edges: Edges | None) -> None:
@@ -197,117 +226,41 @@ def predictions_of(
     offered = rate if model == "open" else columns["throughput"]
     if model == "open" and len(needed) == len(NEEDED) + len(NEEDED_FOR_LOST):
         columns |= lost(rows, np.repeat(workers, count.size), rate)
-    return tuple(prediction_at(columns, row, count[row], offered[row]) for row in range(count.size))
+    return predictions_from(columns, count, offered, range(count.size))
 
 
-def prediction_at(columns: Mapping[str, Column], row: int, users: float, offered: float) -> Prediction:
-    """Prediction from one row of predicted columns."""
+def predictions_from(
+    columns: Mapping[str, Column], users: Column, offered: Column, rows: Iterable[int]
+) -> tuple[Prediction, ...]:
+    """Predictions from some rows of predicted columns."""
+    known = [name for name in _FORETOLD if name in columns]
+    values = np.stack([columns[name] for name in known] + [users, offered], axis=1).tolist()
+    return tuple(_prediction(dict(zip((*known, "users", "offered"), values[row], strict=True))) for row in rows)
 
+
+def _prediction(row: Mapping[str, float]) -> Prediction:
     def finite(name: str) -> float | None:
-        value = float(columns[name][row])
+        value = row[name]
         return value if math.isfinite(value) else None
 
     met = finite("objective_met")
     return Prediction(
-        users=None if np.isnan(users) else int(users),
-        arrival_rate=float(offered),
-        throughput=float(columns["throughput"][row]),
-        verdict=VERDICTS[int(columns["severity"][row])],
-        utilization=float(columns["utilization"][row]),
+        users=None if math.isnan(row["users"]) else int(row["users"]),
+        arrival_rate=row["offered"],
+        throughput=row["throughput"],
+        verdict=VERDICTS[int(row["severity"])],
+        utilization=row["utilization"],
         cpu_utilization=finite("cpu_utilization"),
         database_utilization=finite("database_utilization"),
-        wait_probability=float(columns["wait_probability"][row]),
+        wait_probability=row["wait_probability"],
         waiting_time=finite("waiting_time"),
         response_time=finite("response_time"),
         response_time_p95=finite("response_time_p95"),
         slowdown=finite("slowdown"),
         objective_met=None if met is None else bool(met),
-        **{name: finite(name) for name in LOST if name in columns},
+        apdex=finite("apdex"),
+        **{name: finite(name) for name in LOST if name in row},
     )
-
-
-def workload_cautions(scenario: Scenario, model: ModelName = "open", spread: str | None = None) -> tuple[str, ...]:
-    """What the inputs leave open, in words; ``spread`` is what there is to say of service_scv, where it is known."""
-    workload, cautions = scenario.workload, []
-    if workload.cpu_time is None:
-        cores = scenario.host.cores_left
-        rate = format_rate(cores / workload.service_time)
-        cautions.append(
-            "cpu_time is not known, so every prediction takes requests to wait for something other than the CPU. "
-            f"If they computed all the time, the {cores:g} cores would end at {rate}. Measure it: mean "
-            "of %C times %d in FPM's access log, or server CPU seconds divided by requests"
-        )
-    if workload.service_scv != 1:
-        cautions.append(spread or _spread_caution(scenario, model))
-    if workload.requests_per_click != 1:
-        cautions.append(
-            f"a click makes {workload.requests_per_click:g} requests; they are taken as independent, and in the "
-            "finite model each as a user of its own"
-        )
-    return tuple(cautions)
-
-
-def _spread_caution(scenario: Scenario, model: ModelName) -> str:
-    """What is made of service times that are not exponential, and how far that can be trusted."""
-    scv, contended = scenario.workload.service_scv, bool(scenario.workload.cpu_time)
-    stated, longer = f"service_scv is {scv:g}", "longer" if scv > 1 else "shorter"
-    if model == "finite":
-        return (
-            f"{stated}, but the finite model computes waits for exponential service times (1): real waits and 95 % "
-            f"quantiles are {longer}; the mean response of a pool that is always full is right all the same"
-        )
-    if scv > LARGEST_SCV:
-        return (
-            f"{stated}, more than the {LARGEST_SCV:g} to which waits have been measured, so they are computed for "
-            f"exponential service times (1): real waits are {longer}, near saturation about {(1 + scv) / 2:.3g} times"
-        )
-    error = (
-        "15 % of simulated pools whose workers share cores"
-        if contended
-        else "5 % (or a thousandth of the service time) of simulated pools"
-    )
-    other = (
-        f"; gamma times of the same spread may wait up to {format_fraction(_other_law(scv))} longer" if scv > 1 else ""
-    )
-    return f"{stated}, so service times are taken as {law_of(scv)}: mean waits are within {error}{other}"
-
-
-@lru_cache(maxsize=256)
-def _other_law(scv: float) -> float:
-    """How much longer gamma times wait than lognormal ones, in two digits: the most of pools that wait at all."""
-    servers, utilization = np.array([[4.0], [8.0], [12.0], [20.0], [40.0], [100.0]]), np.arange(0.4, 0.96, 0.1)
-    pools = {"servers": servers, "arrival_rate": servers * utilization, "service_time": 1.0, "service_scv": scv}
-    usual = np.asarray(mgc_waiting_time(**pools))
-    ratio = np.asarray(mgc_waiting_time(**pools, service_law="gamma")) / usual
-    return float(f"{np.max(ratio[usual >= _WAITS]) - 1.0:.2g}")
-
-
-def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName = "open") -> tuple[str, ...]:
-    """What to keep in mind about these figures."""
-    cautions = []
-    endless = [p for p in predictions if p.response_time is None]
-    if endless:
-        who = "the given rate" if endless[0].users is None else ", ".join(str(p.users) for p in endless) + " users"
-        cautions.append(
-            f"at {who} more is asked than the pool can complete: the queue grows without bound, so times "
-            "have no finite value, until users leave or the backlog is full"
-        )
-    held_up = [p for p in predictions if (p.database_utilization or 0.0) >= _HELD_UP]
-    if held_up:
-        cautions.append(
-            f"the database connections complete at most {format_rate(held_up[0].throughput)}, less than is asked: "
-            "workers end up waiting for one; more workers only wait for the same connections"
-        )
-    steep = [p for p in predictions if p.response_time is not None and p.utilization > _MISLEADING]
-    if steep and model == "open":
-        worst = max(p.utilization for p in steep)
-        longer = 0.01 / (1 - worst) if worst < 1 else np.inf
-        wait = f"makes the wait at least {format_fraction(longer)} longer" if longer < 1 else "saturates the pool"
-        cautions.append(
-            f"above {format_fraction(_MISLEADING)} utilization a single figure misleads: at {format_fraction(worst)}, "
-            f"1 % more service time or load {wait}"
-        )
-    return tuple(cautions)
 
 
 def _pool_settings(scenario: Scenario, pool: PoolSettings | int | None) -> PoolSettings:
@@ -324,6 +277,14 @@ def _pool_settings(scenario: Scenario, pool: PoolSettings | int | None) -> PoolS
     return scenario.pool.resized(workers)
 
 
+def user_count(users: object, field: str) -> int:
+    """One number of users, checked."""
+    count = _whole(users, field, "must be a whole number from 1 to 10^9")
+    if not 1 <= count <= _MOST_USERS:
+        raise InvalidInput([Problem(field, "must be a whole number from 1 to 10^9", shown(users))])
+    return count
+
+
 def _user_counts(users: Iterable[int]) -> list[int]:
     if isinstance(users, (str, bytes)) or not isinstance(users, Iterable):
         raise InvalidInput([Problem("users", "must be a list of whole numbers", shown(users))])
@@ -334,6 +295,10 @@ def _user_counts(users: Iterable[int]) -> list[int]:
     if not counts:
         raise InvalidInput([Problem("users", "must be at least one number of users")])
     return counts
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= _LONGEST_WINDOW
 
 
 def _whole(value: object, field: str, rule: str) -> int:

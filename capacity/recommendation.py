@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from capacity.advice import cautions, more_workers, next_steps
+from capacity.cautions import prediction_cautions, workload_cautions
 from capacity.columns import read_table, row_of
 from capacity.decision import (
     CEILINGS,
@@ -30,12 +31,10 @@ from capacity.pool import PoolSettings
 from capacity.prediction import (
     USERS,
     bands_of,
-    prediction_at,
-    prediction_cautions,
+    predictions_from,
     require,
     require_edges,
     stated_assumptions,
-    workload_cautions,
 )
 from capacity.results import Choice, Limit, Prediction, Recommendation, UserBand
 from capacity.scenario import Scenario, value_of
@@ -137,7 +136,7 @@ def recommend(scenario: Scenario, *, edges: Edges | None = None, step: tuple[int
         assumptions=stated_assumptions(scenario),
         rules_of_thumb=rules_of_thumb.all_rules(scenario),
         step=rush,
-    )
+    ).told_of(scenario)
 
 
 def recommend_many(table: Any, *, edges: Edges | None = None) -> Any:
@@ -251,7 +250,8 @@ def _burst_choice(scenario: Scenario, table: Table, pool: PoolSettings, rate: fl
     """Why these spare servers, where they were chosen for a step in load."""
     if scenario.spares != "burst" or pool.min_spare_servers is None:
         return ()
-    step = burst.step_of(table, 0, pool.max_children, rate) if rate > 0 else None
+    places = backlog.room_of(pool.listen_backlog, scenario.host.somaxconn) - 1
+    step = burst.step_of(table, 0, pool.max_children, rate, places) if rate > 0 else None
     proportional = int(process_manager.proportional(np.array([float(pool.max_children)]))[1][0])
     return (burst.explain(step, pool.min_spare_servers, proportional),)
 
@@ -292,9 +292,7 @@ def _predictions(seen: Outlook, pool: int) -> tuple[Prediction, ...]:
     columns = {name: column[:, pool] for name, column in seen.predicted.items()}
     users, rates = seen.users[:, pool], seen.arrival_rate[:, pool]
     new = np.diff(users, prepend=0.0) != 0  # NaN is always new
-    return tuple(
-        prediction_at(columns, int(row), users[row], rates[row]) for row in np.flatnonzero(new & np.isfinite(rates))
-    )
+    return predictions_from(columns, users, rates, np.flatnonzero(new & np.isfinite(rates)))
 
 
 def users_around(expected: int | None) -> list[int]:

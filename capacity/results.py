@@ -1,24 +1,28 @@
 """Frozen results: what a recommendation, a forecast, a comparison and a replay are made of.
 
 Every number is SI (bytes, seconds, requests per second, fractions). A number that is not finite is None here
-and is explained by a caution. How results look is the business of ``report/``.
+and is explained by a caution. How results look is the business of ``show/`` and ``report/``.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.config import JsonDict
 
 from capacity.pool import PoolSettings
+from capacity.presented import Result
+from capacity.units import format_fraction, format_rate, format_seconds
 
 __all__ = [
     "Assumption",
+    "Band",
     "Choice",
     "Comparison",
     "Deviation",
     "Forecast",
+    "Interval",
     "Limit",
     "Prediction",
     "Recommendation",
@@ -33,7 +37,9 @@ __all__ = [
 ]
 
 FORMAT_VERSION = "1.0"
-_LOST: dict[str, Any] = {"json_schema_extra": {"unit": "1"}}
+_PURE: dict[str, Any] = {"json_schema_extra": {"unit": "1"}}
+_SECONDS: dict[str, Any] = {"json_schema_extra": {"unit": "s"}}
+_RATE: dict[str, Any] = {"json_schema_extra": {"unit": "1/s"}}
 _ITS_OWN: JsonDict = {"unit": "as the field unit says"}
 
 Verdict: TypeAlias = Literal["comfortable", "manageable", "watch", "overloaded"]
@@ -41,79 +47,88 @@ LimitName: TypeAlias = Literal["memory", "cpu", "database", "process_max", "dema
 ModelName: TypeAlias = Literal["open", "finite"]
 
 
-class Result(BaseModel):
-    """What all results share: frozen, closed, and ready for JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def __str__(self) -> str:
-        return repr(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers, as the JSON has them."""
-        return self.model_dump(mode="json")
-
-    def to_json(self) -> str:
-        """One indented JSON document."""
-        return self.model_dump_json(indent=2)
-
-
 class Limit(Result):
     """How many workers one resource, or the demand, asks for."""
 
     name: LimitName
-    workers: int | None = Field(description="workers; null: this does not limit", json_schema_extra={"unit": "1"})
+    workers: int | None = Field(description="workers; null: this does not limit", **_PURE)
     binding: bool = Field(description="whether this decides max_children")
     formula: str = Field(description="how it is computed, in words")
     inputs: dict[str, float] = Field(description="what it is computed from, by scenario field, in SI units")
     reason: str = Field(description="why, in words for a system administrator")
+
+    def __repr__(self) -> str:
+        workers = "no limit" if self.workers is None else f"{self.workers} workers"
+        return f"<Limit: {self.name}, {workers}{' (binds)' if self.binding else ''}>"
+
+
+class Interval(Result):
+    """Where a quantity lies, in its own unit."""
+
+    low: float
+    high: float | None = Field(description="null: without bound")
+
+
+class Band(Result):
+    """Where 90 of 100 windows lie: chance, and the doubt of the inputs. A quantity is null where that is not known."""
+
+    window: float = Field(description="length of the window", **_SECONDS)
+    level: float = Field(description="share of windows within each interval", **_PURE)
+    throughput: Interval | None = Field(description="requests completed", **_RATE)
+    utilization: Interval | None = Field(description="busy share of a worker", **_PURE)
+    waiting_time: Interval | None = Field(description="mean", **_SECONDS)
+    response_time: Interval | None = Field(description="mean", **_SECONDS)
+    response_time_p95: Interval | None = Field(description="95 % quantile", **_SECONDS)
 
 
 class Prediction(Result):
     """What one number of users does to one pool."""
 
     users: int | None = Field(description="users; null where only a request rate is known")
-    arrival_rate: float = Field(description="requests offered", json_schema_extra={"unit": "1/s"})
-    throughput: float = Field(description="requests completed", json_schema_extra={"unit": "1/s"})
+    arrival_rate: float = Field(description="requests offered", **_RATE)
+    throughput: float = Field(description="requests completed", **_RATE)
     verdict: Verdict
-    utilization: float = Field(description="busy share of a worker", json_schema_extra={"unit": "1"})
-    cpu_utilization: float | None = Field(
-        description="busy share of a core; null: cpu_time unknown", json_schema_extra={"unit": "1"}
-    )
-    database_utilization: float | None = Field(
-        description="busy share of the database connections; null: unknown", json_schema_extra={"unit": "1"}
-    )
-    wait_probability: float = Field(description="an arrival finds every worker busy", json_schema_extra={"unit": "1"})
-    waiting_time: float | None = Field(
-        description="mean; null: it grows without bound", json_schema_extra={"unit": "s"}
-    )
-    response_time: float | None = Field(
-        description="mean; null: it grows without bound", json_schema_extra={"unit": "s"}
-    )
+    utilization: float = Field(description="busy share of a worker", **_PURE)
+    cpu_utilization: float | None = Field(description="busy share of a core; null: cpu_time unknown", **_PURE)
+    database_utilization: float | None = Field(description="busy share of its connections; null: unknown", **_PURE)
+    wait_probability: float = Field(description="an arrival finds every worker busy", **_PURE)
+    waiting_time: float | None = Field(description="mean; null: it grows without bound", **_SECONDS)
+    response_time: float | None = Field(description="mean; null: it grows without bound", **_SECONDS)
     response_time_p95: float | None = Field(
-        description="95 of 100 requests are faster; null: it grows without bound", json_schema_extra={"unit": "s"}
+        description="95 of 100 requests are faster; null: it grows without bound", **_SECONDS
     )
     slowdown: float | None = Field(
-        description="mean response time over service time at light load, minus 1; null: without bound",
-        json_schema_extra={"unit": "1"},
+        description="mean response time over service time at light load, minus 1; null: without bound", **_PURE
     )
-    objective_met: bool | None = Field(description="the response-time objective; null: none is set")
-    refused: float | None = Field(None, description="share that gets a 502 at once: the queue is full", **_LOST)
-    killed: float | None = Field(None, description="share that gets a 502 at request_terminate_timeout", **_LOST)
-    timed_out: float | None = Field(None, description="share that gets a 504 and is executed all the same", **_LOST)
-    wasted: float | None = Field(None, description="share of the busy time after the web server gave up", **_LOST)
+    objective_met: bool | None = Field(description="what is asked of response times; null: nothing is")
+    apdex: float | None = Field(
+        None,
+        description="share of users satisfied, half of those who tolerate it; null: no apdex_time is given",
+        **_PURE,
+    )
+    refused: float | None = Field(None, description="share that gets a 502 at once: the queue is full", **_PURE)
+    killed: float | None = Field(None, description="share that gets a 502 at request_terminate_timeout", **_PURE)
+    timed_out: float | None = Field(None, description="share that gets a 504 and is executed all the same", **_PURE)
+    wasted: float | None = Field(None, description="share of the busy time after the web server gave up", **_PURE)
     queue_fills_after: float | None = Field(
-        None, description="about when the queue is full; null: it does not grow", json_schema_extra={"unit": "s"}
+        None, description="about when the queue is full; null: it does not grow", **_SECONDS
     )
     admitted_waiting_time: float | None = Field(
-        None, description="mean of those let in to a growing queue, in the end", json_schema_extra={"unit": "s"}
+        None, description="mean of those let in to a growing queue, in the end", **_SECONDS
     )
+    band: Band | None = Field(None, description="what a window shows; null: not asked for, or not known")
 
     @property
     def answered(self) -> float | None:
         """Share that is answered in time [-]; None in the finite model."""
         lost = (self.refused, self.killed, self.timed_out)
         return None if None in lost else max(0.0, 1.0 - sum(share or 0.0 for share in lost))
+
+    def __repr__(self) -> str:
+        load = format_rate(self.arrival_rate) if self.users is None else f"{self.users} users"
+        p95 = self.response_time_p95
+        time = "without bound" if p95 is None else f"95 % within {format_seconds(p95)}"
+        return f"<Prediction: {self.verdict} at {load}, {format_fraction(self.utilization)} busy, {time}>"
 
 
 class UserBand(Result):
@@ -156,20 +171,20 @@ class StepOutcome(Result):
     """What a sudden step in load does to one pool."""
 
     pool: PoolSettings
-    waiting_time: float = Field(description="mean of the requests after the step", json_schema_extra={"unit": "s"})
-    waiting_time_p95: float = Field(description="95 of 100 of them wait less", json_schema_extra={"unit": "s"})
-    waiting_time_longest: float = Field(description="the longest of them", json_schema_extra={"unit": "s"})
+    waiting_time: float = Field(description="mean of the requests after the step", **_SECONDS)
+    waiting_time_p95: float = Field(description="95 of 100 of them wait less", **_SECONDS)
+    waiting_time_longest: float = Field(description="the longest of them", **_SECONDS)
     refused: float = Field(
-        description="share of them that found the accept queue full, and that no wait here counts",
-        json_schema_extra={"unit": "1"},
+        description="share of them that found the accept queue full, and that no wait here counts", **_PURE
     )
     recovered_after: float | None = Field(
-        description="when waits are those of a pool with all its workers; null: not within the window",
-        json_schema_extra={"unit": "s"},
+        description="when waits are those of a pool with all its workers; null: not within the window", **_SECONDS
     )
-    workers: tuple[float, ...] = Field(
-        description="mean number at the step and each second after it", json_schema_extra={"unit": "1"}
-    )
+    workers: tuple[float, ...] = Field(description="mean number at the step and each second after it", **_PURE)
+
+    def __repr__(self) -> str:
+        wait = format_seconds(self.waiting_time)
+        return f"<StepOutcome: {self.pool.pm}, {self.pool.max_children} workers, mean wait {wait}>"
 
 
 class StepForecast(Result):
@@ -177,13 +192,17 @@ class StepForecast(Result):
 
     users_before: int
     users_after: int
-    arrival_rate_before: float = Field(description="requests offered", json_schema_extra={"unit": "1/s"})
-    arrival_rate_after: float = Field(description="requests offered", json_schema_extra={"unit": "1/s"})
-    window: float = Field(description="how long the load after the step lasts", json_schema_extra={"unit": "s"})
+    arrival_rate_before: float = Field(description="requests offered", **_RATE)
+    arrival_rate_after: float = Field(description="requests offered", **_RATE)
+    window: float = Field(description="how long the load after the step lasts", **_SECONDS)
     outcomes: tuple[StepOutcome, ...] = Field(
         description="the pool itself first, then static, dynamic with spares for the step, and ondemand"
     )
     choice: Choice
+
+    def __repr__(self) -> str:
+        waits = ", ".join(f"{each.pool.pm} {format_seconds(each.waiting_time)}" for each in self.outcomes)
+        return f"<StepForecast: {self.users_before} to {self.users_after} users, mean waits: {waits}>"
 
 
 class Forecast(Result):
@@ -246,10 +265,8 @@ class Recommendation(Result):
 
     def __repr__(self) -> str:
         state = "" if self.feasible else "INFEASIBLE, "
-        return (
-            f"<Recommendation: {state}{self.pool.max_children} workers ({self.binding} binds): "
-            f"{describe_bands(self.bands)}>"
-        )
+        bands = f": {describe_bands(self.bands)}" if self.bands else ""
+        return f"<Recommendation: {state}{self.pool.max_children} workers ({self.binding} binds){bands}>"
 
 
 class Deviation(Result):
@@ -275,8 +292,8 @@ class Comparison(Result):
     """A scenario held against the running pool."""
 
     format_version: str = FORMAT_VERSION
-    workers: int = Field(description="workers of the running pool", json_schema_extra={"unit": "1"})
-    seconds: float = Field(description="length of the window", json_schema_extra={"unit": "s"})
+    workers: int = Field(description="workers of the running pool", **_PURE)
+    seconds: float = Field(description="length of the window", **_SECONDS)
     deviations: tuple[Deviation, ...]
     beyond: bool = Field(description="whether any of them is beyond its band")
 
@@ -288,36 +305,36 @@ class Comparison(Result):
 class ReplayedPeriod(Result):
     """The requests of a log that came within one hour, minute or day, in one pool."""
 
-    start: float = Field(description="since the epoch", json_schema_extra={"unit": "s"})
-    seconds: float = Field(description="length of the period", json_schema_extra={"unit": "s"})
-    requests: int = Field(description="that came in it", json_schema_extra={"unit": "1"})
-    refused: int = Field(description="of them, for want of a waiting place", json_schema_extra={"unit": "1"})
-    arrival_rate: float = Field(description="over what the log has of it", json_schema_extra={"unit": "1/s"})
-    utilization: float = Field(description="busy share of a worker", json_schema_extra={"unit": "1"})
-    wait_probability: float = Field(description="share of those let in that waited", json_schema_extra={"unit": "1"})
-    waiting_time: float = Field(description="mean of those let in", json_schema_extra={"unit": "s"})
-    waiting_time_p95: float = Field(description="95 of 100 waited less", json_schema_extra={"unit": "s"})
-    response_time: float = Field(description="mean of those let in", json_schema_extra={"unit": "s"})
-    response_time_p95: float = Field(description="95 of 100 were faster", json_schema_extra={"unit": "s"})
-    queue_length: float = Field(description="mean over time", json_schema_extra={"unit": "1"})
-    longest_queue: int = Field(description="most that waited at once", json_schema_extra={"unit": "1"})
+    start: float = Field(description="since the epoch", **_SECONDS)
+    seconds: float = Field(description="length of the period", **_SECONDS)
+    requests: int = Field(description="that came in it", **_PURE)
+    refused: int = Field(description="of them, for want of a waiting place", **_PURE)
+    arrival_rate: float = Field(description="over what the log has of it", **_RATE)
+    utilization: float = Field(description="busy share of a worker", **_PURE)
+    wait_probability: float = Field(description="share of those let in that waited", **_PURE)
+    waiting_time: float = Field(description="mean of those let in", **_SECONDS)
+    waiting_time_p95: float = Field(description="95 of 100 waited less", **_SECONDS)
+    response_time: float = Field(description="mean of those let in", **_SECONDS)
+    response_time_p95: float = Field(description="95 of 100 were faster", **_SECONDS)
+    queue_length: float = Field(description="mean over time", **_PURE)
+    longest_queue: int = Field(description="most that waited at once", **_PURE)
 
 
 class ReplayedPool(Result):
     """The requests of a log in a pool of another size."""
 
-    workers: int = Field(json_schema_extra={"unit": "1"})
-    refused: int = Field(description="requests, for want of a waiting place", json_schema_extra={"unit": "1"})
-    utilization: float = Field(description="busy share of a worker", json_schema_extra={"unit": "1"})
-    wait_probability: float = Field(description="share of those let in that waited", json_schema_extra={"unit": "1"})
-    waiting_time: float = Field(description="mean of those let in", json_schema_extra={"unit": "s"})
-    waiting_time_p95: float = Field(description="95 of 100 waited less", json_schema_extra={"unit": "s"})
-    waiting_time_p99: float = Field(description="99 of 100 waited less", json_schema_extra={"unit": "s"})
-    response_time: float = Field(description="mean of those let in", json_schema_extra={"unit": "s"})
-    response_time_p95: float = Field(description="95 of 100 were faster", json_schema_extra={"unit": "s"})
-    response_time_p99: float = Field(description="99 of 100 were faster", json_schema_extra={"unit": "s"})
-    longest_response_time: float = Field(json_schema_extra={"unit": "s"})
-    longest_queue: int = Field(description="most that waited at once", json_schema_extra={"unit": "1"})
+    workers: int = Field(**_PURE)
+    refused: int = Field(description="requests, for want of a waiting place", **_PURE)
+    utilization: float = Field(description="busy share of a worker", **_PURE)
+    wait_probability: float = Field(description="share of those let in that waited", **_PURE)
+    waiting_time: float = Field(description="mean of those let in", **_SECONDS)
+    waiting_time_p95: float = Field(description="95 of 100 waited less", **_SECONDS)
+    waiting_time_p99: float = Field(description="99 of 100 waited less", **_SECONDS)
+    response_time: float = Field(description="mean of those let in", **_SECONDS)
+    response_time_p95: float = Field(description="95 of 100 were faster", **_SECONDS)
+    response_time_p99: float = Field(description="99 of 100 were faster", **_SECONDS)
+    longest_response_time: float = Field(**_SECONDS)
+    longest_queue: int = Field(description="most that waited at once", **_PURE)
     worst: int = Field(description="place in periods of the one in which most time was spent waiting")
     periods: tuple[ReplayedPeriod, ...] = Field(description="only those in which a request came")
 
@@ -334,26 +351,21 @@ class Replay(Result):
     """What would have become of the requests of a log in other pools."""
 
     format_version: str = FORMAT_VERSION
-    requests: int = Field(json_schema_extra={"unit": "1"})
-    start: float = Field(description="first arrival, since the epoch", json_schema_extra={"unit": "s"})
-    seconds: float = Field(description="from the first arrival to the last", json_schema_extra={"unit": "s"})
-    service_time: float = Field(
-        description="mean, at light load as far as it could be told", json_schema_extra={"unit": "s"}
-    )
-    cpu_time: float | None = Field(description="of a request, mean; null: unknown", json_schema_extra={"unit": "s"})
-    cpus: float | None = Field(description="cores for PHP; null: unknown", json_schema_extra={"unit": "1"})
-    logged_time: float = Field(description="mean, as the log has it", json_schema_extra={"unit": "s"})
-    logged_wait: float = Field(
-        description="mean, of the logged time: the wait for a worker, taken out", json_schema_extra={"unit": "s"}
-    )
+    requests: int = Field(**_PURE)
+    start: float = Field(description="first arrival, since the epoch", **_SECONDS)
+    seconds: float = Field(description="from the first arrival to the last", **_SECONDS)
+    service_time: float = Field(description="mean, at light load as far as it could be told", **_SECONDS)
+    cpu_time: float | None = Field(description="of a request, mean; null: unknown", **_SECONDS)
+    cpus: float | None = Field(description="cores for PHP; null: unknown", **_PURE)
+    logged_time: float = Field(description="mean, as the log has it", **_SECONDS)
+    logged_wait: float = Field(description="mean, of the logged time: the wait for a worker, taken out", **_SECONDS)
     logged_contention: float = Field(
-        description="mean, of the logged time: what shared cores added, taken out", json_schema_extra={"unit": "s"}
+        description="mean, of the logged time: what shared cores added, taken out", **_SECONDS
     )
-    backlog: int | None = Field(description="waiting places; null: without a limit", json_schema_extra={"unit": "1"})
+    backlog: int | None = Field(description="waiting places; null: without a limit", **_PURE)
     pools: tuple[ReplayedPool, ...]
     enough_workers: int | None = Field(
-        description="least replayed number in whose worst period hardly anybody waits; null: none",
-        json_schema_extra={"unit": "1"},
+        description="least replayed number in whose worst period hardly anybody waits; null: none", **_PURE
     )
     more_workers_help: bool | None = Field(description="whether more than were replayed would; null: unknown")
     advice: tuple[str, ...]

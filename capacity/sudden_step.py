@@ -10,7 +10,7 @@ import numpy as np
 from capacity.errors import InvalidInput, Problem
 from capacity.fpm.manager import SOMAXCONN
 from capacity.fpm.step import MOST_REQUESTS, MOST_WORKERS, simulate_step
-from capacity.policies import burst, process_manager
+from capacity.policies import backlog, burst, process_manager
 from capacity.policies.demand import rate_of
 from capacity.policies.memory import worst_case
 from capacity.pool import PoolSettings
@@ -139,6 +139,7 @@ class _Rush:
             service_scv=self.scenario.workload.service_scv,
             waiting_time=self.scenario.step_waiting_time,
             max_spawn_rate=pool.max_spawn_rate,
+            backlog=backlog.room_of(pool.listen_backlog, self.scenario.host.somaxconn) - 1,
         )
 
     def _as(self, pool: PoolSettings, pm: str, **spares: int) -> PoolSettings:

@@ -47,17 +47,21 @@ def table_of(scenario: Scenario) -> dict[str, Column]:
 
 def repeat(table: Table, times: int) -> dict[str, Column]:
     """Every row ``times`` times in a row, to lay several user counts beside it."""
-    return {name: np.repeat(column, times) for name, column in table.items()}
+    return take(table, np.repeat(_rows(table), times))
 
 
 def stacked(table: Table, names: Sequence[str], times: int) -> dict[str, Column]:
     """The named columns ``times`` times over, one below the other."""
-    return {name: np.concatenate((table[name],) * times) for name in names}
+    return take({name: table[name] for name in names}, np.concatenate((_rows(table),) * times))
 
 
 def take(table: Table, rows: NDArray[np.intp]) -> dict[str, Column]:
     """The given rows."""
     return {name: column[rows] for name, column in table.items()}
+
+
+def _rows(table: Table) -> NDArray[np.intp]:
+    return np.arange(next(iter(table.values())).size)
 
 
 def cores_left(table: Table) -> Column:

@@ -115,6 +115,7 @@ def _with(scenario: Scenario, prediction: Prediction, queue: SimulatedQueue) -> 
             "response_time": wait + service,
             "response_time_p95": queue.response_time_quantiles[0].value,
             "slowdown": wait / service,
+            "apdex": None,  # the simulation tells quantiles only
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,22 @@ copyright = author
 release = installed_version("fpm-capacity")
 version = release
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
-source_suffix = {".md": "markdown"}
+extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc"]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 exclude_patterns = ["_build"]
 nitpicky = False
 
 # Pages are plain CommonMark, so that they read well without a build too.
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+
+# Notebooks are kept without outputs and run at each build. Widgets need a kernel: their pages show the picture instead.
+nb_execution_mode = "force"
+nb_execution_timeout = 120
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_ipywidgets_js = {}
+nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 
 add_module_names = False  # everything public is imported from capacity or capacity.queueing
 autodoc_member_order = "bysource"
@@ -59,12 +68,16 @@ def _mathml(self: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
     raise SkipNode
 
 
-def _close_blocks(app: Sphinx, page: str, source: list[str]) -> None:
-    """Drop the empty line that ends a doctest: the test needs it, the reader does not."""
+def _prepare(app: Sphinx, page: str, source: list[str]) -> None:
+    """Drop the empty line that ends a doctest (the test needs it, the reader does not), and link to built notebooks."""
     source[0] = source[0].replace("\n\n```\n", "\n```\n")
+    source[0] = _NOTEBOOK.sub(r"{doc}`\1 </notebooks/\2>`", source[0])
+
+
+_NOTEBOOK = re.compile(r"\[([^\]]+)\]\((?:\.\./)+notebooks/([\w-]+)\.ipynb\)")
 
 
 def setup(app: Sphinx) -> None:
     """Register the formula writer and the filter of sources."""
     app.add_html_math_renderer("mathml", (_mathml, None), (_mathml, None))
-    app.connect("source-read", _close_blocks)
+    app.connect("source-read", _prepare)

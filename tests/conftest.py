@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.browser import Browser
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -43,3 +46,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
     config.option.loadscopereorder = False
     return InShares(config, log)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Browser:
+    """Headless Chromium, where there is one; where live tests must run, there has to be."""
+    from tests.live.conftest import missing
+
+    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return Browser(binary) if binary is not None else missing("chromium is not installed: apt-get install chromium")

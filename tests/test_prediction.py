@@ -169,6 +169,20 @@ def test_database_connections_are_busy_as_long_as_requests_hold_them():
     assert prediction.database_utilization == pytest.approx(0.48, rel=1e-12)
 
 
+def test_computing_with_a_connection_is_a_caution_where_workers_wait_for_one():
+    def said(pool=40, connections=20, **workload):
+        case = scenario(connections=connections, **{"cpu_time": 0.1, "database_time": 0.2} | workload)
+        return [text for text in forecast(case, pool=pool, users=[50]).cautions if "share connections" in text]
+
+    (text,) = said()
+    assert "40 workers share connections for 20" in text
+    assert len(said(connections=10)) == 1
+    assert said(pool=20) == []  # one for each
+    assert said(database_time=0.15) == []  # held off the CPU only
+    assert said(database_time=0.25) == []  # held from beginning to end
+    assert said(cpu_time=None) == said(database_time=None) == said(connections=None) == []
+
+
 def test_connections_that_are_all_busy_end_the_throughput():
     # 50 connections, 2 for 100 ms each request: 250/s, whatever 400 workers could do
     case = scenario(connections=50, each=2, database_time=0.1)
@@ -313,11 +327,17 @@ def test_a_spread_beyond_what_is_measured_is_a_caution_with_the_factor():
     assert "about 10 times" in said  # Pollaczek and Khinchin: (1 + scv)/2
 
 
-@pytest.mark.parametrize(("scv", "word"), [(0, "shorter"), (4, "longer"), (9, "longer")])
-def test_the_finite_model_says_which_way_it_errs(scv, word):
+@pytest.mark.parametrize(("scv", "law"), [(0, "constant"), (4, "lognormal")])
+def test_the_finite_model_says_what_it_makes_of_a_spread(scv, law):
     said = only_spread(scv, "finite")
+    assert f"taken as {law}" in said
+    assert "95 % quantiles within 13 %" in said
+
+
+def test_beyond_what_is_measured_the_finite_model_too_says_which_way_it_errs():
+    said = only_spread(9, "finite")
     assert "exponential" in said
-    assert f"quantiles are {word}" in said
+    assert "real waits are longer" in said
 
 
 # --- bands

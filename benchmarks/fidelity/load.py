@@ -28,7 +28,6 @@ Array = NDArray[np.float64]
 PRIORITY = 1
 LEAD = 1.5
 """Seconds that Python may take to start and read the plan."""
-_OK = b" 200 "
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Record:
-    """What became of each request, in the order they were due [s]; ``ended`` is NaN where there was no good answer."""
+    """What became of each request, in the order they were due [s]; ``ended`` is NaN where there was no answer."""
 
     due: Array
     sent: Array
@@ -58,6 +57,11 @@ class Record:
     cpu_seconds: float
     """What the generator itself took between the begin and the end."""
     begin: float
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Who got what he asked for."""
+        return self.status == 200
 
 
 class Generator:
@@ -140,9 +144,8 @@ def drive(listens: str, begin: float, plan: Plan) -> Record:
             connection.close()
             del open_now[handle]
             head = heads.pop(which, b"")
-            status[which] = int(head[9:12]) if head.startswith(b"HTTP/1.1 ") else 0
-            if _OK in head[:16]:
-                ended[which] = moment
+            if head.startswith(b"HTTP/1.1 "):
+                status[which], ended[which] = int(head[9:12]), moment
             if thinks:
                 heapq.heappush(coming, moment + thinks[which])
     spent = time.process_time() - (used or 0.0)

@@ -45,7 +45,7 @@ class Run:
     def chosen(self) -> Array:
         """Which requests count: those due in the window that got a good answer."""
         due = self.record.due - self.record.begin
-        return (due >= self.window[0]) & (due < self.window[1]) & np.isfinite(self.record.ended)
+        return (due >= self.window[0]) & (due < self.window[1]) & self.record.good
 
     @property
     def responses(self) -> Array:
@@ -83,7 +83,8 @@ def execute(site: Site, plan: Plan, *, warm_up: float, seconds: float) -> Run:
 def figures(run: Run, held: float) -> dict[str, float]:
     """What was measured, by name. ``held``: how long a request holds its worker beside what FPM logs [s]."""
     record, (start, end) = run.record, run.window
-    ended, due, responses = record.ended - record.begin, record.due - record.begin, run.responses
+    ended, due = np.where(record.good, record.ended, np.nan) - record.begin, record.due - record.begin
+    responses = run.responses
     holds = run.logged + held
     waits = (record.ended - record.due - holds)[run.chosen]
     inside = np.clip(ended, start, end) - np.clip(ended - holds, start, end)
@@ -100,7 +101,7 @@ def figures(run: Run, held: float) -> dict[str, float]:
         "queue_length": held_in - busy,
         "response_time_doubt": float(_T90 * np.std(batches, ddof=1) / BATCHES**0.5),
         "requests": float(responses.size),
-        "failed": float(np.count_nonzero(~np.isfinite(record.ended))),
+        "failed": float(np.count_nonzero(~record.good)),
     }
 
 

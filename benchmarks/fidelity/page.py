@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fidelity.predict import IN_BAND
 from benchmarks.fidelity.site import FPM_NAMES, find
 from benchmarks.fidelity.table import error, percent
 from benchmarks.machine import hardware, versions
@@ -73,6 +74,7 @@ def _body(cases: list[Result], calibration: Result, on: Result) -> Iterator[str]
         "generator.\n"
     )
     yield from _goals(cases)
+    yield from _coverage(cases)
     groups = {
         "Users who think": [case for case in cases if _kind(case) == "closed"],
         "Open arrivals": [case for case in cases if _kind(case) in ("open", "trace")],
@@ -156,8 +158,8 @@ def _steepness(case: Result) -> float:
 def _table(cases: Iterable[Result]) -> str:
     lines = [
         "| case | requests/s | mean [ms] | chance | 95 % [ms] | busy | from inputs: X, mean, 95 %, busy [%] | own "
-        "figures: X, mean, 95 %, busy [%] | replayed: mean, 95 % [%] | |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "figures: X, mean, 95 %, busy [%] | replayed: mean, 95 % [%] | in the band (own figures): X, mean, 95 % | |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for case in cases:
         seen = case["measured"]
@@ -172,23 +174,47 @@ def _table(cases: Iterable[Result]) -> str:
             f"{seen['busy_workers']:.2f}",
             *(", ".join(percent(error(case, source, name)) for name in every) for source in ("inputs", "own")),
             ", ".join(percent(error(case, "replay", name)) for name in every[1:3]) if case.get("replay") else "",
-            "; ".join([*case["disturbed"], *_band(case)]),
+            ", ".join({True: "in", False: "OUT", None: "-"}[_within(case, "own", name)] for name in IN_BAND),
+            "; ".join(case["disturbed"]),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _band(case: Result) -> Iterator[str]:
-    """Whether the band of the prediction, where it has one, holds what was measured."""
-    predicted = case.get("inputs") or {}
-    if "response_time_low" in predicted:
-        seen, low, high = (
-            case["measured"]["response_time"],
-            predicted["response_time_low"],
-            predicted["response_time_high"],
-        )
-        inside = low <= seen <= high
-        yield f"mean {'within' if inside else 'OUTSIDE'} its band {low * 1e3:.1f} to {high * 1e3:.1f} ms"
+def _within(case: Result, source: str, figure: str) -> bool | None:
+    """Whether the band of a prediction holds what was measured; None where there is no band."""
+    predicted = case.get(source) or {}
+    if f"{figure}_low" not in predicted:
+        return None
+    return bool(predicted[f"{figure}_low"] <= case["measured"][figure] <= predicted[f"{figure}_high"])
+
+
+def _coverage(cases: list[Result]) -> Iterator[str]:
+    """How many of the undisturbed runs lie in the band of a window as long as theirs."""
+    sound = [case for case in cases if _kind(case) != "step" and not case["disturbed"]]
+    yield "## Within their bands\n"
+    yield (
+        "Undisturbed runs that lie in the [90 % band](../explanation/accuracy.md#bands) of a window as long as theirs. "
+        "Given the run's own rate and mean service time less is left to chance, so that more than 90 of 100 should.\n"
+    )
+    yield "| runs | predicted from | throughput | mean | 95 % quantile |"
+    yield "| --- | --- | --- | --- | --- |"
+    groups = {
+        "users who think": [case for case in sound if _kind(case) == "closed"],
+        f"open to utilization {STEEP:g}": [c for c in sound if _kind(c) == "open" and _steepness(c) <= STEEP],
+        f"open above {STEEP:g}": [c for c in sound if _kind(c) == "open" and _steepness(c) > STEEP],
+        "on the CPU": [case for case in sound if _kind(case) in ("cpu", "mixed")],
+        "all": sound,
+    }
+    for title, chosen in groups.items():
+        for source, words in (("inputs", "the inputs"), ("own", "the run's own figures")):
+            cells = []
+            for figure in IN_BAND:
+                known = [held for case in chosen if (held := _within(case, source, figure)) is not None]
+                cells.append(f"{sum(known)} of {len(known)}" if known else "")
+            if any(cells):
+                yield f"| {title} | {words} | {' | '.join(cells)} |"
+    yield ""
 
 
 def _step_table(cases: Iterable[Result]) -> str:

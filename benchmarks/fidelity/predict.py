@@ -14,11 +14,15 @@ from benchmarks.fidelity.calibration import Calibration
 from benchmarks.fidelity.cases import SCV, Case
 from benchmarks.fidelity.load import Plan
 from benchmarks.fidelity.measure import Run
-from capacity import Host, PoolSettings, Scenario, Worker, Workload, forecast, recommend
+from capacity import Host, PoolSettings, Scenario, Worker, Workload, forecast
 from capacity.queueing import replay
-from capacity.results import Prediction
+from capacity.results import ModelName, Prediction
 
 Figures = dict[str, float]
+IN_BAND = ("throughput", "response_time", "response_time_p95")
+"""The figures that have a band."""
+STREAM = 10**6
+"""Users who make an open stream."""
 
 
 def from_inputs(case: Case, machine: Calibration) -> Figures:
@@ -81,10 +85,11 @@ def predicted(
     think_time: float,
     client: float,
 ) -> Figures:
-    """Ask `forecast` (users) or `recommend` (a rate). ``client``: what the client sees beside wait and service [s]."""
+    """Ask `forecast`, with the band of the run's window. ``client``: what the client sees beside the pool [s]."""
     closed = case.kind == "closed"
-    # for a user, time outside the pool is as good as thought
-    load = {"think_time": max(0.0, think_time + client)} if closed else {"arrival_rate": rate}
+    # for a user, time outside the pool is as good as thought; a stream comes from many users who think for long
+    users = case.users if closed else STREAM
+    think_time = max(0.0, think_time + client) if closed else STREAM / rate - service_time
     scenario = Scenario(
         host=Host(ram="64GiB", reserved=0, cpus=cpus),
         worker=Worker(memory="16MiB"),
@@ -92,14 +97,12 @@ def predicted(
             service_time=service_time,
             cpu_time=None if cpu_time is None else min(cpu_time, service_time),
             service_scv=1.0 if case.law == "exponential" else scv,
-            **load,
+            think_time=think_time,
         ),
         pool=PoolSettings(pm="static", max_children=case.workers),
     )
-    if closed:
-        (prediction,) = forecast(scenario, users=[case.users], model="finite").predictions
-    else:
-        (prediction,) = recommend(scenario).current_predictions
+    model: ModelName = "finite" if closed else "open"
+    (prediction,) = forecast(scenario, users=[users], model=model, window=case.seconds).predictions
     return _figures(prediction, case.workers, client)
 
 
@@ -141,11 +144,12 @@ def _figures(prediction: Prediction, workers: int, client: float) -> Figures:
 
 
 def _bands(prediction: Prediction, client: float) -> Figures:
-    """The 90 % band of a window, where a prediction has one."""
-    band = getattr(prediction, "band", None)
+    """The ends of the band that the prediction has, by figure; none where they are not known."""
     found: Figures = {}
-    for name in ("response_time", "response_time_p95", "throughput", "utilization"):
-        part = getattr(band, name, None)
+    for name in IN_BAND:
+        part = getattr(prediction.band, name, None)
         if part is not None:
-            found[f"{name}_low"], found[f"{name}_high"] = part.low + client, part.high + client
+            beside = 0.0 if name == "throughput" else client
+            found[f"{name}_low"] = part.low + beside
+            found[f"{name}_high"] = math.inf if part.high is None else part.high + beside
     return found

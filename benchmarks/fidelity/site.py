@@ -21,6 +21,8 @@ from capacity.fpm import render
 SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 FPM_NAMES = ("php-fpm8.2", "php-fpm8.3", "php-fpm8.4", "php-fpm")
 BACKLOG = 4096
+PATIENCE = 120.0
+"""How long nginx waits for an answer where nothing else is said [s]."""
 NICE = -19
 """Priority of both servers' sessions, where allowed, so that other work on the machine takes little of the cores."""
 # A request brings its own work: CPU seconds (of user and system time) and a sleep, in so many turns.
@@ -40,7 +42,6 @@ error_log = {0}/fpm.error.log
 daemonize = no
 {1}{2}listen = {0}/www.sock
 listen.mode = 0666
-listen.backlog = {3}
 access.log = {0}/fpm.access.log
 access.format = '%{{micro}}d %q'
 """
@@ -55,7 +56,7 @@ http {{
         listen unix:{0}/nginx.sock backlog={backlog};
         location / {{
             fastcgi_pass unix:{0}/www.sock;
-            fastcgi_read_timeout 120s;
+            fastcgi_read_timeout {patience}ms;
             fastcgi_param SCRIPT_FILENAME {0}/work.php; fastcgi_param QUERY_STRING $query_string;
             fastcgi_param REQUEST_METHOD $request_method;
         }}
@@ -91,6 +92,15 @@ class Site:
                 times[number] = int(took) / 1e6
         return times
 
+    def settled(self, count: int, executed: int, seconds: float = 60.0) -> NDArray[np.float64]:
+        """``logged`` of so many requests once so many of them are executed, or when that takes too long."""
+        deadline = time.monotonic() + seconds
+        while True:
+            logged = self.logged(count)
+            if np.isfinite(logged).sum() >= executed or time.monotonic() > deadline:
+                return logged
+            time.sleep(0.05)
+
 
 def find(*names: str) -> str | None:
     """Path of the first of these programs that is installed."""
@@ -111,8 +121,10 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextmanager
-def running(pool: PoolSettings, *, log_format: str | None = None) -> Iterator[Site]:
+def running(pool: PoolSettings, *, log_format: str | None = None, read_timeout: float = PATIENCE) -> Iterator[Site]:
     """Start a pool behind nginx; both have ended when this does. nginx keeps a log where a format is given."""
+    if pool.listen_backlog is None:
+        pool = pool.model_copy(update={"listen_backlog": BACKLOG})
     programs = find(*FPM_NAMES), find("nginx")
     if None in programs:
         raise RuntimeError("php-fpm and nginx must be installed: apt-get install php8.2-fpm nginx-light")
@@ -122,12 +134,13 @@ def running(pool: PoolSettings, *, log_format: str | None = None) -> Iterator[Si
         directory.chmod(0o755)
         (directory / "work.php").write_text(SCRIPT)
         user = "user = www-data\n" if root else ""
-        (directory / "fpm.conf").write_text(FPM.format(directory, render(pool, pool="www"), user, BACKLOG))
+        (directory / "fpm.conf").write_text(FPM.format(directory, render(pool, pool="www"), user))
         log = f"log_format timed '{log_format}'; access_log {directory}/nginx.access.log timed;"
         text = NGINX.format(
             directory,
             user="user www-data;" if root else "",
             backlog=BACKLOG,
+            patience=round(read_timeout * 1000),
             log=log if log_format else "access_log off;",
         )
         (directory / "nginx.conf").write_text(text)

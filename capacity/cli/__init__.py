@@ -1,8 +1,8 @@
-"""The command line: ``recommend``, ``forecast``, ``measure``, ``plan``, ``replay``, ``fleet``, ``sweep``, ``schema``.
+"""The command line: a module a command.
 
 Data goes to stdout, words to stderr. Exit codes: 0 done, 1 could not finish, 2 usage or invalid or unreadable
-input, 3 infeasible, 4 stale plan, 5 reality is beyond the prediction's band, 130 interrupted. No traceback ever
-reaches a user.
+input, 3 infeasible or out of reach, 4 stale plan, 5 reality is beyond the prediction's band, 130 interrupted. No
+traceback ever reaches a user.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ import click
 
 from capacity.cli.fleet import fleet as fleet_command
 from capacity.cli.forecast import forecast as forecast_command
+from capacity.cli.levers import levers as levers_command
 from capacity.cli.measure import measure as measure_command
 from capacity.cli.output import tell
+from capacity.cli.page import page as page_command
 from capacity.cli.plan import plan as plan_command
 from capacity.cli.recommend import recommend as recommend_command
 from capacity.cli.replay import replay as replay_command
 from capacity.cli.schema import schema as schema_command
+from capacity.cli.sensitivity import sensitivity as sensitivity_command
 from capacity.cli.sweep import sweep as sweep_command
 from capacity.errors import CapacityError, InvalidInput, UnreadableFile
 from capacity.units import shortened
@@ -47,8 +50,11 @@ for command in (
     measure_command,
     plan_command,
     replay_command,
+    levers_command,
+    sensitivity_command,
     fleet_command,
     sweep_command,
+    page_command,
     schema_command,
 ):
     capacity.add_command(command)

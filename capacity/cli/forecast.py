@@ -31,6 +31,9 @@ _MOST_WORKERS = 2**22  # capacity.pool.MOST_PROCESSES, which --help must not loa
 @click.option("--at", default=None, metavar="N,N,...", help="Numbers of users, such as 50,80,100,150,200.")
 @model_option
 @step_option
+@click.option(
+    "--window", default=None, metavar="TIME", help="Show where 90 of 100 windows of this length lie, such as 1h."
+)
 @format_option("table", "json")
 @output_option
 def forecast(
@@ -42,6 +45,7 @@ def forecast(
     at: str | None,
     model: str,
     step: str | None,
+    window: str | None,
     output_format: str,
     output: str | None,
     **fields: Any,
@@ -54,19 +58,29 @@ def forecast(
     Examples:
       capacity forecast
       capacity forecast --workers 40 --at 80,100,150,200
+      capacity forecast --workers 40 --at 170,180 --window 1min
       capacity forecast --pool-file /etc/php/8.2/fpm/pool.d/www.conf --users 150 --step 50:150
       capacity forecast --workers 8 --cpus 2 --service-time 650ms --cpu-time 650ms --think-time 44.35s --model finite
     """  # noqa: D301 click wants the escape itself
     from capacity.cli.intake import take_in, tell_assumptions
     from capacity.prediction import USERS
     from capacity.prediction import forecast as forecast_pool
+    from capacity.units import parse_seconds
 
     users = USERS if at is None else whole_numbers(at, "--at", most=MOST_USERS, shown_most="10^9", example="50,80,100")
     rush = None if step is None else users_of_step(step)
+    seconds = None if window is None else parse_seconds(window, name="--window")
     intake = take_in(scenario, given_fields(fields), pool_file=pool_file, pool_name=pool_name, measure=measure)
     tell_assumptions(intake)
     pool = workers if workers is not None else known_pool(intake.scenario)
-    result = forecast_pool(intake.scenario, pool=pool, users=users, model=model, step=rush)  # type: ignore[arg-type]
+    result = forecast_pool(
+        intake.scenario,
+        pool=pool,
+        users=users,
+        model=model,  # type: ignore[arg-type]
+        step=rush,
+        window=seconds,
+    )
     result = result.model_copy(update={"assumptions": intake.assumptions + result.assumptions})
     if output_format == "json":
         write(result.to_json(), output)

@@ -117,6 +117,7 @@ def _from_pool_file(
 ) -> tuple[str, list[str]]:
     """Put the pool's settings, and FPM's process.max, into the tables."""
     from capacity.fpm import pool_settings, read_pools, surprises
+    from capacity.fpm.settings import listens_on_tcp
 
     content, label = read_named(path, "pool file"), _label(path)
     try:
@@ -141,6 +142,12 @@ def _from_pool_file(
     except InvalidInput as error:
         raise InvalidInput(replace(p, field=f"{section}: {p.field}") for p in error.problems) from None
     notes += [f"{section}: {note}" for note in surprises(directives)]
+    listen = directives.get("listen", "")
+    if listens_on_tcp(listen):
+        notes.append(
+            f"{section}: listen = {listen} is a TCP socket: who would get a 502 from a full queue is tried again by "
+            "the kernel after 1, 3, 7 s and so on, and gets a late answer, or a 504 at fastcgi_connect_timeout"
+        )
     tables["pool"] = settings.model_dump(exclude_none=True)
     for known in (origins, tables.get("sources", {})):  # what was said of the settings this file replaces
         for field in [field for field in known if field.startswith("pool.")]:

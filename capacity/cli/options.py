@@ -36,6 +36,8 @@ FIELDS: Final = (
     ("--response-time", "objective.response_time", str, "Objective: the response time to keep, such as 800ms."),
     ("--percentile", "objective.percentile", float, "Share of requests that must keep it, such as 0.95."),
     ("--max-utilization", "objective.max_utilization", float, "Objective: busiest allowed, such as 0.8."),
+    ("--apdex-time", "objective.apdex_time", str, "Time within which a user is satisfied, such as 500ms."),
+    ("--apdex", "objective.apdex", float, "Objective: least Apdex at that time, such as 0.9."),
     ("--headroom", "policy.headroom", float, "Factor on the expected load to size for, such as 1.25."),
     ("--spares", "policy.spares", str, "How spare servers are chosen: proportional or burst."),
     (

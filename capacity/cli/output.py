@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_writable",
+    "format_of",
     "format_option",
+    "language_option",
     "output_option",
     "progress",
     "render_table",
@@ -33,16 +36,41 @@ __all__ = [
 _PIPED_WIDTH = 116
 _LEAST_WIDTH = 80
 
+_BY_SUFFIX: Final = {
+    ".json": "json",
+    ".conf": "conf",
+    ".html": "html",
+    ".md": "markdown",
+    ".diff": "diff",
+    ".patch": "diff",
+    ".sh": "shell",
+}
+
 output_option = click.option(
     "-o", "--output", default=None, metavar="FILE", help="Write to this file instead of standard output."
 )
+language_option = click.option(
+    "--lang",
+    "language",
+    type=click.Choice(["en", "es"]),
+    default=None,
+    help="Language of a report or page.  [default: en]",
+)
 
 
-def format_option(*formats: str) -> Callable[..., Callable[..., object]]:
-    """Option --format with these choices, the first being the default."""
-    return click.option(
-        "--format", "output_format", type=click.Choice(formats), default=formats[0], help="How to write the result."
-    )
+def format_option(*formats: str, by_suffix: bool = False) -> Callable[..., Callable[..., object]]:
+    """Option --format with these choices, the first being the default, unless FILE has the suffix of another."""
+    text, default = "How to write the result.", None if by_suffix else formats[0]
+    if by_suffix:
+        known = " ".join(suffix for suffix, kind in _BY_SUFFIX.items() if kind in formats)
+        text = f"How to write it; by default after the suffix of FILE ({known}), else a {formats[0]}."
+    return click.option("--format", "output_format", type=click.Choice(formats), default=default, help=text)
+
+
+def format_of(output: str | None, *formats: str) -> str:
+    """Which of these formats the suffix of a file asks for; by default the first."""
+    kind = _BY_SUFFIX.get(Path(output or "").suffix, formats[0])
+    return kind if kind in formats else formats[0]
 
 
 def tell(text: str) -> None:
@@ -51,13 +79,57 @@ def tell(text: str) -> None:
         click.echo(text, err=True)
 
 
-def write(text: str, output: str | None) -> None:
-    """Write a document with a final newline."""
+def write(text: str, output: str | None, *, replaces: str | None = None) -> None:
+    """Write a document with a final newline; a file is there as a whole or as it was before.
+
+    ``replaces`` is how the file that may be written over begins: any other, unless it is empty, is left alone.
+    """
     text = text if text.endswith("\n") else text + "\n"
     if output in (None, "-"):
         click.echo(text, nl=False, file=standard_output())
-    else:
-        Path(str(output)).write_text(text, encoding="utf-8")
+        return
+    path = Path(str(output))
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")  # a pipe or a device
+        return
+    path = path.resolve()  # what a link points to is written, not the link
+    if replaces is not None:
+        _keep_others(path, str(output), replaces.encode())
+    if os.access(path.parent, os.W_OK):
+        _write_whole(path, text)
+    else:  # a file that may be written in a directory that may not
+        path.write_text(text, encoding="utf-8")
+
+
+def _keep_others(path: Path, output: str, beginning: bytes) -> None:
+    """Refuse to write over a file that does not begin like this."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        found = file.read(len(beginning))
+    if found not in (b"", beginning):
+        rule = "is a file that capacity has not written so, and it is left as it is"
+        raise InvalidInput([Problem("--output", rule, shown(output, longest=200), "give another name, or remove it")])
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write beside the file and put it in its place, with the mode and, where that is allowed, the owner it had."""
+    draft = path.with_name(f".{path.name[:200]}.{os.getpid()}")
+    try:
+        with draft.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            before = path.stat()
+            draft.chmod(stat.S_IMODE(before.st_mode))
+            with suppress(PermissionError):
+                os.chown(draft, before.st_uid, before.st_gid)
+        draft.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None  # the draft's name says nothing to anybody
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def standard_output() -> TextIO:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capacity.cli.options import given_fields, scenario_options
-from capacity.cli.output import check_writable, output_option, render_table, tell, write
+from capacity.cli.output import check_writable, format_of, format_option, output_option, render_table, tell, write
 from capacity.errors import InvalidInput, MeasurementError, Problem, UnreadableFile
 from capacity.units import shown
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 INFEASIBLE, STALE = 3, 4
 _FORMATS = ("table", "json", "diff", "markdown", "shell")
-_BY_SUFFIX = {".json": "json", ".diff": "diff", ".patch": "diff", ".md": "markdown", ".sh": "shell"}
 
 
 @click.command()
@@ -45,13 +44,7 @@ _BY_SUFFIX = {".json": "json", ".diff": "diff", ".patch": "diff", ".md": "markdo
 @click.option(
     "--check", default=None, metavar="PLAN.json", help="Only see whether this host is still as it was planned for."
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(_FORMATS),
-    default=None,
-    help="How to write it; by default after the suffix of FILE (.json .diff .md .sh), else a table.",
-)
+@format_option(*_FORMATS, by_suffix=True)
 @output_option
 def plan(
     scenario: str | None,
@@ -89,7 +82,7 @@ def plan(
         feasible = made.prediction.feasible
     for note in made.notes if stored is None else ():
         tell(f"Note: {note}")
-    _render(made, output_format or _BY_SUFFIX.get(Path(output or "").suffix, "table"), output)
+    _render(made, output_format or format_of(output, *_FORMATS), output)
     if not made.steps:
         tell(f"Nothing has to be changed: pool {made.pool} is as it is recommended.")
     if not feasible:

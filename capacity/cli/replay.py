@@ -106,7 +106,7 @@ def replay(
     if asked is None:
         asked = trace.cpu_time if trace.cpu_time is not None or known is None else known.workload.cpu_time
     if known is not None:
-        cpus = known.host.cpus if cpus is None else cpus
+        cpus = known.host.cores_left if cpus is None else cpus
         logged_workers = (
             known.pool.max_children if logged_workers is None and known.pool is not None else logged_workers
         )

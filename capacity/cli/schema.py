@@ -12,6 +12,8 @@ WHAT = (
     "forecast",
     "comparison",
     "replay",
+    "levers",
+    "sensitivity",
     "allotment",
     "hosts",
     "pods",
@@ -31,8 +33,10 @@ def schema(what: str, output: str | None) -> int:
     import json
 
     from capacity.fleet.results import Allotment, Growth, HostPlan, PodPlan
-    from capacity.results import Comparison, Forecast, Recommendation, Replay, Result
+    from capacity.presented import Result
+    from capacity.results import Comparison, Forecast, Recommendation, Replay
     from capacity.scenario import Scenario
+    from capacity.what_if_results import LeverComparison, Sensitivity
 
     document: dict[str, object] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if what == "scenario":
@@ -49,6 +53,8 @@ def schema(what: str, output: str | None) -> int:
             "forecast": Forecast,
             "comparison": Comparison,
             "replay": Replay,
+            "levers": LeverComparison,
+            "sensitivity": Sensitivity,
             "allotment": Allotment,
             "hosts": HostPlan,
             "pods": PodPlan,

@@ -76,7 +76,8 @@ def sweep(
     \b
     Quantities of the pool (the axis workers, else today's, else the recommended one):
       arrival_rate throughput utilization cpu_utilization database_utilization wait_probability waiting_time
-      response_time response_time_p95 slowdown objective_met verdict refused timed_out wasted
+      response_time response_time_p95 slowdown apdex objective_met verdict refused
+      timed_out wasted
       users_comfortable users_manageable users_watch (the most users with that verdict)
     Quantities of the recommendation:
       max_children start_servers min_spare_servers max_spare_servers listen_backlog pm needed wanted shortfall

@@ -16,10 +16,10 @@ from capacity.fleet.host_words import host_cautions, host_reason, host_steps
 from capacity.fleet.results import Balancing, BalancingOutlook, HostPlan, HostSituation
 from capacity.fleet.settings import settings_at
 from capacity.outcome import judge
-from capacity.policies import cpu, database, demand, memory, process_max
+from capacity.policies import cpu, database, demand, memory, objective, process_max
 from capacity.policies.verdict import Edges
 from capacity.pool import MOST_PROCESSES
-from capacity.prediction import prediction_at, require, stated_assumptions
+from capacity.prediction import predictions_from, require, stated_assumptions
 from capacity.queueing.search import Rows, least_count
 from capacity.queueing.spread import response_quantile
 from capacity.results import Prediction
@@ -207,7 +207,9 @@ def size_hosts(
         reason=host_reason(scenario, asked.rate, count, int(size[0]), spare_hosts, found=found),
         next_steps=()
         if found
-        else host_steps(scenario, asked.rate, count + surge_hosts, int(most), bool(demand.late_alone(asked.table)[0])),
+        else host_steps(
+            scenario, asked.rate, count + surge_hosts, int(most), bool(objective.excess_alone(asked.table)[0] > 0)
+        ),
         cautions=host_cautions(scenario, balancing),
         assumptions=stated_assumptions(scenario),
     )
@@ -237,7 +239,7 @@ def least_hosts(asked: HostQuestion) -> tuple[int | None, float]:
     The first numbers are tried one by one; then in growing steps, between which more hosts are taken to do no worse.
     """
     first = asked.first()
-    if first > MOST_HOSTS or demand.late_alone(asked.table)[0] or min(asked.alone.values()) < 1:
+    if first > MOST_HOSTS or objective.excess_alone(asked.table)[0] > 0 or min(asked.alone.values()) < 1:
         return None, 0.0
     tried = np.append(first + np.arange(_AT_ONCE), first + _AT_ONCE * 2.0 ** np.arange(_DOUBLINGS))
     while True:
@@ -261,7 +263,8 @@ def _prediction(
     pool = balanced_pool(table, workers, hosts, rate, balancing)
     columns = {**pool, **judge(table, workers, pool, edges)}
     columns["response_time_p95"] = response_quantile(np.array([0.95]), pool)
-    return prediction_at(columns, 0, np.nan, asked.rate / running)
+    (prediction,) = predictions_from(columns, np.array([np.nan]), rate / running, [0])
+    return prediction
 
 
 def _outlook(

@@ -22,7 +22,7 @@ from capacity.fleet.words import (
 from capacity.outcome import predict
 from capacity.policies import demand
 from capacity.policies.verdict import Edges, severity
-from capacity.prediction import prediction_at, require_edges
+from capacity.prediction import predictions_from, require_edges
 from capacity.results import Prediction
 from capacity.table import ROUNDING, Column, service_time
 from capacity.units import shown
@@ -174,7 +174,7 @@ def _total(takes: Array, counts: Array) -> float | None:
 
 
 @np.errstate(all="ignore")
-def _predictions(host: SharedHost, beside: dict[str, Column], workers: Array, edges: Edges) -> list[Prediction]:
+def _predictions(host: SharedHost, beside: dict[str, Column], workers: Array, edges: Edges) -> tuple[Prediction, ...]:
     """What the expected load of all pools does to each; cores and connections are as busy as all make them."""
     table = dict(beside)
     takes, available = host.takes.get("database", (np.zeros(workers.size), np.nan))
@@ -193,9 +193,7 @@ def _predictions(host: SharedHost, beside: dict[str, Column], workers: Array, ed
     met = np.nan_to_num(columns["objective_met"], nan=1.0) == 1.0
     worst = severity(np.fmax(columns["utilization"], shared), columns["slowdown"], met, edges)
     columns["severity"] = worst.astype(np.float64)
-    return [
-        prediction_at(columns, row, host.table["workload.users"][row], host.rate[row]) for row in range(workers.size)
-    ]
+    return predictions_from(columns, host.table["workload.users"], host.rate, range(workers.size))
 
 
 def _count(workers: float) -> int | None:

@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 from pydantic import Field
 
 from capacity.pool import PoolSettings
-from capacity.results import FORMAT_VERSION, Assumption, ModelName, Prediction, Result, Verdict
+from capacity.presented import Result
+from capacity.results import FORMAT_VERSION, Assumption, ModelName, Prediction, Verdict
 
 __all__ = [
     "Allotment",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capacity.fleet.allotment import Array, Rows
-from capacity.policies import demand
+from capacity.policies import demand, objective
 from capacity.table import ROUNDING, Column, Table, take
 
 __all__ = ["SharedHost"]
@@ -53,7 +53,7 @@ class SharedHost:
     @cached_property
     def hopeless(self) -> NDArray[np.bool_]:
         """Whether a request takes too long by itself, so that no load is small enough for the objective."""
-        return demand.late_alone(self.table)
+        return objective.excess_alone(self.table) > 0
 
     @cached_property
     def takes(self) -> dict[str, tuple[Array, float]]:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from capacity.errors import InvalidInput
 from capacity.fpm.directives import KINDS, Note, complaint, convert
-from capacity.fpm.settings import Examination, examine, page_and_log_breaches
+from capacity.fpm.settings import Examination, examine, listens_on_tcp, page_and_log_breaches
 
 __all__ = ["Finding", "check", "refusal", "whole_number"]
 
@@ -268,7 +268,7 @@ def _listen_errors(sections: Mapping[str, Texts]) -> Iterator[Finding]:
 
 
 def _address(text: str, prefix: str) -> str:
-    if ":" in text or text.isdigit() or text.startswith("/"):
+    if listens_on_tcp(text) or text.startswith("/"):
         return text
     base = prefix if prefix.startswith("/") else f"/usr/{prefix}".rstrip("/")  # FPM's compiled-in prefix
     return f"{base}/{text}"

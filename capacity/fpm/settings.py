@@ -12,7 +12,7 @@ from capacity.errors import InvalidInput, Problem
 from capacity.fpm.directives import KINDS, MANAGERS, SIZING, Note, complaint, convert
 from capacity.pool import PoolSettings
 
-__all__ = ["Breach", "Examination", "examine", "page_and_log_breaches", "pool_settings", "surprises"]
+__all__ = ["Breach", "Examination", "examine", "listens_on_tcp", "page_and_log_breaches", "pool_settings", "surprises"]
 
 _DEFAULTS = {"max_spawn_rate": 32, "process_idle_timeout": 10}  # absent is 0 to FPM, except for these two
 
@@ -102,6 +102,17 @@ def surprises(directives: Mapping[str, str]) -> tuple[str, ...]:
     ('request_terminate_timeout = 500ms is read by FPM as 500 s: only the last letter counts',)
     """
     return tuple(note.message for note in _accepted(directives).notes)
+
+
+def listens_on_tcp(address: str) -> bool:
+    """Whether FPM takes a ``listen`` address for a TCP one; else it is the path of a unix socket.
+
+    Examples
+    --------
+    >>> listens_on_tcp("127.0.0.1:9000"), listens_on_tcp("9000"), listens_on_tcp("/run/php/fpm.sock")
+    (True, True, False)
+    """
+    return ":" in address or address.isdigit()
 
 
 def examine(directives: Mapping[str, str]) -> Examination:

@@ -19,6 +19,8 @@ from capacity.fpm.log_line import LineFormat
 from capacity.fpm.minutes import Minutes, Peak, Timeline, busiest
 from capacity.fpm.routes import Route, Routes
 from capacity.fpm.visitors import Visitors, VisitorsTally
+from capacity.presented import Presented
+from capacity.units import format_seconds
 
 __all__ = ["QUANTILES", "TimeKind", "Traffic", "TrafficTally", "read_traffic"]
 
@@ -34,7 +36,7 @@ _SENSELESS = 10.0
 
 
 @dataclass(frozen=True)
-class Traffic:
+class Traffic(Presented):
     """The requests of a log, summed up; None where the log does not tell.
 
     Parameters
@@ -111,6 +113,10 @@ class Traffic:
     visitors: Visitors | None
     disordered: bool
     lost: int
+
+    def __repr__(self) -> str:
+        mean = "" if self.time is None else f", {format_seconds(self.time.value)} each"
+        return f"<Traffic: {self.requests} requests in {format_seconds(self.seconds)}{mean}>"
 
     @property
     def seconds(self) -> float:

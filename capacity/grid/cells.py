@@ -120,13 +120,10 @@ class Cells:
             quantile = "response_time_p95" in wanted
             found |= predict(table, workers, load, model=self.model, edges=self.edges, quantile=quantile)
             found |= {"arrival_rate": rate if self.model == "open" else found["throughput"]}
-            if wanted & set(LOST):
-                known = self.model == "open"
-                found |= (
-                    lost(table, workers, rate, late=bool(wanted & LATE))
-                    if known
-                    else dict.fromkeys(LOST, np.full(rate.shape, np.nan))
-                )
+            if self.model != "open":
+                found |= dict.fromkeys(LOST, np.full(rate.shape, np.nan))
+            elif wanted & {"throughput", *LOST}:
+                found |= lost(table, workers, rate, late=bool(wanted & LATE))
             unknown = np.isnan(load)
             found["severity"] = np.where(unknown, np.nan, found["severity"])
         if wanted & BANDS.keys():

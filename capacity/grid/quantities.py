@@ -50,11 +50,12 @@ PREDICTED: Final = {
     "response_time": Quantity("s", "mean response time; inf: it grows without bound"),
     "response_time_p95": Quantity("s", "response time that 95 of 100 requests keep; inf: it grows without bound"),
     "slowdown": Quantity("1", "mean response time over service time at light load, minus 1"),
+    "apdex": Quantity("1", "share of users satisfied, half of those who tolerate it; NaN: no apdex_time"),
     "refused": Quantity("1", "share that finds the accept queue full (502), in the long run; NaN: finite model"),
     "timed_out": Quantity("1", "share that the web server gives up (504), in the long run; NaN: finite model"),
     "wasted": Quantity("1", "share of the workers' time after the web server has given up; NaN: finite model"),
     "objective_met": Quantity(
-        "", "the response time of the objective, whatever max_utilization; -1: none is set", ("missed", "met")
+        "", "what is asked of response times, whatever max_utilization; -1: nothing is", ("missed", "met")
     ),
     "verdict": Quantity("", "how the pool takes it", VERDICTS),
 }

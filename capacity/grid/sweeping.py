@@ -6,14 +6,15 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
+from importlib.metadata import version
 from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from capacity.columns import unit_of_column
-from capacity.errors import InvalidInput, MissingExtra, Problem
+from capacity.errors import InvalidInput, Problem
+from capacity.extras import library
 from capacity.grid.axes import WORKERS, Axis, boxes, corner, is_lazy, lengths, read_axes
 from capacity.grid.cells import Cells, cells_of
 from capacity.grid.lazy import lazy_cells, lazy_quantiles
@@ -63,7 +64,7 @@ def sweep(
     quantity : str or sequence of str
         What users do to the pool: ``arrival_rate``, ``throughput``, ``utilization``, ``cpu_utilization``,
         ``database_utilization``, ``wait_probability``, ``waiting_time``, ``response_time``, ``response_time_p95``,
-        ``slowdown``, ``objective_met``, ``verdict``, ``refused``, ``timed_out``, ``wasted``.
+        ``slowdown``, ``apdex``, ``objective_met``, ``verdict``, ``refused``, ``timed_out``, ``wasted``.
         How many users it takes: ``users_comfortable``, ``users_manageable``, ``users_watch``.
         What is recommended: ``max_children``, ``start_servers``,
         ``min_spare_servers``, ``max_spare_servers``, ``listen_backlog``, ``pm``, ``needed``, ``wanted``, ``shortfall``,
@@ -113,7 +114,7 @@ def sweep(
     >>> grid.verdict.values.tolist(), grid.verdict.flag_meanings.split()
     ([[2, 0], [3, 1], [3, 2]], ['comfortable', 'manageable', 'watch', 'overloaded'])
     """
-    xarray = _library("xarray", "sweep")
+    xarray = library("xarray", what="sweep", extra="sweep")
     require(scenario, edges)
     grid = read_axes(axes, scenario)
     names = read_quantities(quantity)
@@ -132,7 +133,7 @@ def sweep(
         raise InvalidInput([Problem("client", "must be a distributed.Client", shown(client))])
     lazy = client is not None or any(is_lazy(column) for axis in grid for column in axis.columns.values())
     if lazy:
-        _library("dask.array", "cluster")
+        library("dask.array", what="sweep", extra="cluster")
         made = lazy_cells(cells, grid, _BOX) if shares is None else lazy_quantiles(cells, grid, along, shares, _BOX)
     else:
         if shares is None:
@@ -152,13 +153,6 @@ def sweep(
     # an index would read them
     result = result.assign_coords(xarray.Coordinates(unread, indexes={}))
     return result.unify_chunks() if lazy else result
-
-
-def _library(name: str, extra: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError:
-        raise MissingExtra(what="sweep", library=name.partition(".")[0], extra=extra) from None
 
 
 def _check_load(cells: Cells) -> None:
@@ -311,13 +305,11 @@ def _coordinates(kept: Sequence[Axis]) -> Any:
 
 
 def _attributes(cells: Cells, scenario: Scenario) -> dict[str, Any]:
-    from capacity import __version__
-
     moved = {field for field, _ in cells.moved}
     workers = "of the axis" if WORKERS in moved else "of the pool" if WORKERS in cells.base else "recommended"
     return {
         "title": "PHP-FPM capacity",
-        "source": f"fpm-capacity {__version__}",
+        "source": f"fpm-capacity {version('fpm-capacity')}",
         "model": cells.model,
         "workers": workers,
         "scenario": json.dumps(scenario.to_mapping(), sort_keys=True),

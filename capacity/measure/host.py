@@ -1,6 +1,6 @@
-"""What the host has for FPM: memory, what of it others use, and CPU cores.
+"""What the host has for FPM: memory, what of it others use, CPU cores, and room for requests that wait.
 
-All three are read for a given process, the FPM master, because its control group and CPU affinity may be
+The first three are read for a given process, the FPM master, because its control group and CPU affinity may be
 tighter than ours and than the machine.
 """
 
@@ -17,7 +17,7 @@ from capacity.measure.cgroup import cpu_limit, memory_in_use, memory_limit
 from capacity.scenario import Source
 from capacity.units import format_bytes
 
-__all__ = ["Measured", "measure_cpus", "measure_ram", "measure_reserved"]
+__all__ = ["Measured", "measure_cpus", "measure_ram", "measure_reserved", "measure_somaxconn"]
 
 _ROOT = Path("/")
 
@@ -151,6 +151,31 @@ def measure_cpus(pid: int, *, root: Path = _ROOT) -> Measured:
     if quota is not None and quota.value < allowed:
         return Measured(quota.value, Source(source=f"{_shown(quota.file, root)}, below {allowed} cores", samples=1))
     return Measured(allowed, Source(source=f"{text}; no tighter cgroup quota", samples=1))
+
+
+def measure_somaxconn(*, root: Path = _ROOT) -> Measured | None:
+    """Most requests the kernel lets wait in one accept queue [-]; None where it does not say.
+
+    Parameters
+    ----------
+    root : Path
+        Where ``proc`` is looked for. The value is that of our network namespace, which a container may not share.
+
+    Returns
+    -------
+    Measured or None
+
+    Examples
+    --------
+    >>> most = measure_somaxconn()
+    >>> most is None or most.value >= 1
+    True
+    """
+    try:
+        value = int((root / "proc/sys/net/core/somaxconn").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+    return Measured(value, Source(source="/proc/sys/net/core/somaxconn", samples=1))
 
 
 def _allowed_cpus(pid: int, root: Path) -> int | None:

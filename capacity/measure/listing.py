@@ -16,7 +16,7 @@ from pathlib import Path
 
 from capacity.errors import InvalidInput
 from capacity.fpm.pool_file import PoolFile, folded
-from capacity.fpm.settings import pool_settings
+from capacity.fpm.settings import listens_on_tcp, pool_settings
 from capacity.measure.processes import Master, configuration, find_masters
 from capacity.pool import PoolSettings
 from capacity.units import shown
@@ -191,8 +191,7 @@ def _settings(directives: Mapping[str, str], notes: list[str]) -> PoolSettings |
 
 def _listen(directives: Mapping[str, str], notes: list[str]) -> str | None:
     listen = directives.get("listen", "")
-    # FPM's own test for an internet address
-    return listen if ":" in listen or listen.isdigit() else _path("listen", directives, directives, notes)
+    return listen if listens_on_tcp(listen) else _path("listen", directives, directives, notes)
 
 
 def _path(name: str, directives: Mapping[str, str], pool: Mapping[str, str], notes: list[str]) -> str | None:

@@ -21,6 +21,7 @@ from capacity.measure.host import Measured
 from capacity.measure.light_load import REQUEST_OVERHEAD, is_told_by, light_load_service_time, shifted
 from capacity.measure.sampling import Sampled
 from capacity.measure.workers import PoolMeasurement
+from capacity.presented import Presented
 from capacity.scenario import Source
 from capacity.units import format_bytes, format_fraction, format_seconds
 
@@ -76,7 +77,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Survey:
+class Survey(Presented):
     """The fields of a scenario that are known, and what is not.
 
     Parameters
@@ -92,6 +93,9 @@ class Survey:
     values: dict[str, Measured] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     blind: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Survey: {len(self.values)} values measured, {len(self.blind)} things not seen>"
 
 
 def survey(evidence: Evidence) -> Survey:

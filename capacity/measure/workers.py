@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import psutil
 
 from capacity.errors import MeasurementError
-from capacity.measure.host import Measured, measure_cpus, measure_ram, measure_reserved
+from capacity.measure.host import Measured, measure_cpus, measure_ram, measure_reserved, measure_somaxconn
 from capacity.measure.neighbours import Neighbour, measure_neighbours, page_cache_floor, swap
 from capacity.measure.processes import Master, find_masters, master_of
 from capacity.measure.usage import WORKED_CPU_TIME, Usage, read_usage
@@ -39,8 +39,8 @@ class PoolMeasurement:
     master_pid : int
     config : str
         The master's configuration file.
-    ram, reserved, cpus : Measured or None
-        For ``Host`` [byte, byte, cores].
+    ram, reserved, cpus, somaxconn : Measured or None
+        For ``Host`` [byte, byte, cores, -].
     worker_memory, shared_memory : Measured or None
         For ``Worker`` [byte].
     workers_seen : int
@@ -54,6 +54,7 @@ class PoolMeasurement:
     ram: Measured | None
     reserved: Measured | None
     cpus: Measured | None
+    somaxconn: Measured | None
     worker_memory: Measured | None
     shared_memory: Measured | None
     workers_seen: int
@@ -66,6 +67,7 @@ class PoolMeasurement:
             "host.ram": self.ram,
             "host.reserved": self.reserved,
             "host.cpus": self.cpus,
+            "host.somaxconn": self.somaxconn,
             "worker.memory": self.worker_memory,
             "worker.shared_memory": self.shared_memory,
         }
@@ -133,6 +135,7 @@ def measure_pool(
         ram,
         reserved,
         cpus,
+        measure_somaxconn(),
         memory,
         shared,
         len(workers),

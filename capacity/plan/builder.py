@@ -279,11 +279,12 @@ def _validate(installation: Installation, reason: str) -> Validate:
 
 def _prediction(scenario: Scenario, recommendation: Recommendation, installation: Installation) -> PlanPrediction:
     binding = next(limit for limit in recommendation.limits if limit.name == recommendation.binding)
-    users = scenario.workload.users
+    users, rate = scenario.workload.users, scenario.workload.arrival_rate
 
     def outlook(settings: PoolSettings, predictions: tuple[Prediction, ...], bands: tuple[UserBand, ...]) -> Outlook:
-        expected = [p for p in predictions if p.users == users] or ([] if users is not None else list(predictions))
-        at = expected[0] if len(expected) == 1 else None
+        at = next((p for p in predictions if users is not None and p.users == users), None)
+        if rate is not None and predictions:  # told in whole users, so the nearest is meant
+            at = min(predictions, key=lambda p: abs(p.arrival_rate - rate))
         return Outlook(
             settings=settings,
             worst_case_memory=scenario.worker.shared_memory + settings.max_children * scenario.worker.memory,

@@ -176,9 +176,6 @@ class ChangePlan(PlanModel):
         """One indented JSON document, its keys sorted: without its blanks and `plan_id` it is the canonical form."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
-    def __str__(self) -> str:
-        return repr(self)
-
     def __repr__(self) -> str:
         changes = [step for step in self.steps if step.op in {"set_directive", "set_env"}]
         what = f"{len(changes)} changes in {len(self.postconditions)} files" if changes else "nothing to change"

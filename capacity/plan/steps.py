@@ -29,6 +29,7 @@ from capacity.plan.allowed import (
     Words,
     directive_value,
 )
+from capacity.presented import Presented
 from capacity.units import shown
 
 __all__ = [
@@ -51,7 +52,7 @@ __all__ = [
 OnFailure: TypeAlias = Literal["rollback", "stop"]
 
 
-class PlanModel(BaseModel):
+class PlanModel(Presented, BaseModel):
     """What all parts of a plan share: frozen, strict, closed."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)

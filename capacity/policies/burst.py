@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from capacity.fpm.manager import SOMAXCONN
 from capacity.fpm.step import StepRun, simulate_step, step_window
 from capacity.pool import PoolSettings
 from capacity.results import Choice
@@ -51,6 +52,8 @@ class Step:
         Mean wait allowed after the step [s].
     max_spawn_rate : int or None
         Of the pool [-].
+    backlog : int
+        Waiting places that the kernel gives the pool [-].
     """
 
     workers: int
@@ -60,6 +63,7 @@ class Step:
     service_scv: float
     waiting_time: float
     max_spawn_rate: int | None = None
+    backlog: int = SOMAXCONN
 
     @property
     def simulated(self) -> bool:
@@ -85,6 +89,7 @@ class Step:
             rate_after=self.rate_after,
             service_time=self.service_time,
             service_scv=self.service_scv,
+            somaxconn=self.backlog,
         )
 
     def kept(self, run: StepRun) -> bool:
@@ -126,8 +131,8 @@ def least_spares(step: Step) -> int:
     return enough
 
 
-def step_of(table: Table, row: int, workers: float, rate: float) -> Step:
-    """The step that a row of a table states."""
+def step_of(table: Table, row: int, workers: float, rate: float, backlog: float) -> Step:
+    """The step that a row of a table states, of a pool with so many waiting places."""
     spawn = table["pool.max_spawn_rate"][row]
     return Step(
         workers=int(workers),
@@ -137,12 +142,15 @@ def step_of(table: Table, row: int, workers: float, rate: float) -> Step:
         service_scv=float(table["workload.service_scv"][row]),
         waiting_time=float(table["policy.step_waiting_time"][row]),
         max_spawn_rate=None if np.isnan(spawn) else int(spawn),
+        backlog=int(backlog),
     )
 
 
-def spares(table: Table, rows: NDArray[np.intp], workers: Column, rate: Column) -> tuple[Column, Column, Column]:
+def spares(
+    table: Table, rows: NDArray[np.intp], workers: Column, rate: Column, places: Column
+) -> tuple[Column, Column, Column]:
     """Start, min-spare and max-spare servers of the given rows, simulated one after the other."""
-    steps = [step_of(table, int(row), workers[row], rate[row]) for row in rows]
+    steps = [step_of(table, int(row), workers[row], rate[row], places[row]) for row in rows]
     found = [settings(step, least_spares(step)) for step in steps]
     start, least, most = np.array(found, dtype=np.float64).reshape(-1, 3).T
     return start, least, most

@@ -8,6 +8,9 @@ from capacity.scenario import Scenario
 from capacity.table import Column, Table
 
 FORMULA = "(database connections - reserved ones) / connections a worker holds, rounded down"
+# Share of a request's CPU time that it spends with a connection: outside of these X(n) is within 8 %.
+_PARTLY = (0.05, 0.95)
+
 INPUTS = ("host.database_connections", "host.database_connections_reserved", "worker.database_connections")
 
 
@@ -47,4 +50,21 @@ def explain(scenario: Scenario, workers: float) -> str:
     return (
         f"{host.database_connections} database connections minus {host.database_connections_reserved} reserved, "
         f"{each} for each worker: {workers:.0f} workers; beyond that requests fail with too many connections"
+    )
+
+
+def caution(scenario: Scenario, workers: int) -> tuple[str, ...]:
+    """What is not well known where workers wait for connections that others hold while they compute."""
+    workload, host, each = scenario.workload, scenario.host, scenario.worker.database_connections
+    cpu, held = workload.cpu_demand, workload.database_time
+    if not cpu or not held or not each or host.database_connections is None:
+        return ()
+    connected = (host.database_connections - host.database_connections_reserved) // each
+    computing = held - (workload.hold_time - cpu)
+    if workers <= connected or not _PARTLY[0] < computing / cpu < _PARTLY[1]:
+        return ()
+    return (
+        f"{workers} workers share connections for {connected}, and hold them while they compute, but not all the time: "
+        "what such a pool completes is not known well, and may be up to a quarter less than computed, with far longer "
+        f"responses near that limit; up to {connected} workers nobody waits for a connection, and this does not arise",
     )

@@ -7,16 +7,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from capacity.policies import cpu, database
+from capacity.policies import cpu, database, objective
 from capacity.pool import MOST_PROCESSES
 from capacity.queueing._evaluate import of_like_size
 from capacity.queueing.inner_network import Network
 from capacity.queueing.search import Rows, least_count
 from capacity.queueing.shared_pool import Pool, network_of, open_pool
-from capacity.queueing.spread import log_service_tail, response_tail, spread_out
+from capacity.queueing.spread import spread_out
 from capacity.scenario import Scenario
 from capacity.table import ROUNDING, Column, Table, cores_left, cpu_time, service_time
-from capacity.units import format_fraction, format_rate, format_seconds
+from capacity.units import format_rate
 
 FORMULA = "least workers that meet the objective at headroom times the expected load"
 INPUTS = (
@@ -29,6 +29,8 @@ INPUTS = (
     "policy.headroom",
     "objective.max_utilization",
     "objective.response_time",
+    "objective.apdex",
+    "objective.apdex_time",
 )
 
 
@@ -50,34 +52,6 @@ def expected_rate(table: Table) -> Column:
     """Requests offered a second, as given or by the expected users; NaN where neither is given."""
     by_users = rate_of(table, table["workload.users"])
     return np.where(np.isnan(table["workload.arrival_rate"]), by_users, table["workload.arrival_rate"])
-
-
-def response_kept(table: Table, pool: Pool) -> NDArray[np.bool_]:
-    """Whether solved pools keep the response-time objective; True where none is set."""
-    return kept_by(table, response_late(table, pool))
-
-
-def response_late(table: Table, pool: Pool) -> Column:
-    """Logarithm of the share of answers that are later than the objective allows; NaN where none is set."""
-    target = table["objective.response_time"]
-    late = np.full(target.shape, np.nan)
-    rows = np.flatnonzero(np.isfinite(target))
-    if rows.size:
-        late[rows] = np.log(response_tail(target[rows], {name: column[rows] for name, column in pool.items()}))
-    return late
-
-
-def kept_by(table: Table, late: Column) -> NDArray[np.bool_]:
-    """Whether ``response_late`` is as little as the objective's percentile wants."""
-    allowed = np.log1p(-table["objective.percentile"]) + ROUNDING
-    return np.where(np.isfinite(table["objective.response_time"]), late <= allowed, True)
-
-
-def late_alone(table: Table) -> NDArray[np.bool_]:
-    """Whether a request misses the response-time objective by its service alone, however little else runs."""
-    target = table["objective.response_time"] * (1.0 + ROUNDING) / service_time(table)
-    late = log_service_tail(target, table["workload.service_scv"]) > np.log1p(-table["objective.percentile"])
-    return np.asarray(late)
 
 
 def known_work(table: Table) -> Column:
@@ -129,23 +103,22 @@ def open_pools(
 def least_workers(table: Table, arrival_rate: Column, knee: Column | None = None) -> Column:
     """Least workers that keep the objective at a request rate.
 
-    The objective: workers, cores and database connections busy at most ``max_utilization``, and the response
-    time, where one is set, within its quantile. Cores and connections do not depend on the workers: where
-    they are too busy no number of workers helps (inf). NaN where the rate is. ``knee`` is the limit of the
-    cores, where it has been computed already. More workers than there are connections are computed as with a
-    connection for each: how many would be needed, if the database allowed them.
+    The objective: workers, cores and database connections busy at most ``max_utilization``, and the response times as
+    ``policies.objective`` wants them. Cores and connections do not depend on the workers: where they are too busy no
+    number of workers helps (inf). NaN where the rate is. ``knee`` is the limit of the cores, where it has been computed
+    already. More workers than there are connections are computed as with a connection for each: how many would be
+    needed, if the database allowed them.
     """
     service, cores, work = service_time(table), cores_left(table), known_work(table)
     scv = table["workload.service_scv"]
     busiest = table["objective.max_utilization"] * (1.0 + ROUNDING)
-    target = table["objective.response_time"]
     load = arrival_rate * service
     elsewhere = (arrival_rate * work > busiest * cores) | (database.busy_share(table, arrival_rate) > busiest)
-    elsewhere |= late_alone(table)
+    elsewhere |= objective.excess_alone(table) > 0  # service alone takes too long
     elsewhere |= load > MOST_PROCESSES
     # beyond twice the knee X(c), and so everything, stays as it is
     most = 2.0 * (cpu.limit(table) if knee is None else knee) + 16.0
-    timed = np.isfinite(target)
+    timed = objective.is_set(table)
 
     def kept(c: Column, rows: Rows) -> NDArray[np.bool_]:
         # without contention the workers are as busy as the load says, with it busier
@@ -156,8 +129,8 @@ def least_workers(table: Table, arrival_rate: Column, knee: Column | None = None
             pool = open_pools(c, cores[rows], work[rows], service[rows], arrival_rate[rows])
             pool = spread_out(pool, c, service[rows], scv[rows])
             sure = (pool["busy"] <= busiest[rows] * c) & (pool["drain"] > 0)
-            goal = {name: table[name][rows] for name in ("objective.response_time", "objective.percentile")}
-            met[unsure] = sure & response_kept(goal, pool)
+            goal = {name: table[name][rows] for name in objective.NEEDED}
+            met[unsure] = sure & objective.is_kept(objective.excess(goal, pool))
         return met
 
     def meets(c: Column, rows: Rows) -> NDArray[np.bool_]:
@@ -197,13 +170,9 @@ def explain(scenario: Scenario, rate: float, needed: float, wanted: float) -> st
     """Reason of the demand in words."""
     if np.isnan(rate):
         return "no users and no arrival rate are given, so the load asks for nothing: sized to the ceilings"
-    workload, objective = scenario.workload, scenario.objective
+    workload = scenario.workload
     who = f"{workload.users} users send {format_rate(rate)}" if workload.users else f"{format_rate(rate)} arrive"
-    busy = rate * workload.hold_time
-    goal = f"at most {format_fraction(objective.max_utilization)} busy"
-    if objective.response_time is not None:
-        share = format_fraction(objective.percentile)
-        goal += f" and {share} of the requests within {format_seconds(objective.response_time)}"
+    busy, goal = rate * workload.hold_time, objective.explain(scenario.objective)
     text = f"{who} and keep {busy:.3g} workers busy; "
     if np.isinf(needed):
         return text + f"no number of workers meets the objective ({goal})"

@@ -41,9 +41,12 @@ def proportional(max_children: Column) -> tuple[Column, Column, Column]:
     return start, least, most
 
 
-def spares(table: Table, pm: Column, max_children: Column, rate: Column) -> tuple[Column, Column, Column]:
+def spares(
+    table: Table, pm: Column, max_children: Column, rate: Column, backlog: Column
+) -> tuple[Column, Column, Column]:
     """Start, min-spare and max-spare servers by each row's policy; NaN where the pool is not dynamic.
 
+    ``backlog`` are the waiting places that the kernel gives [-], which bound what a burst may leave waiting.
     Without a load there is no step, so burst is then proportional.
     """
     chosen = np.stack(proportional(max_children))
@@ -51,7 +54,7 @@ def spares(table: Table, pm: Column, max_children: Column, rate: Column) -> tupl
     steps = dynamic & (table["policy.spares"] == SPARES.index("burst")) & (rate > 0)
     rows = np.flatnonzero(steps)
     if rows.size:
-        chosen[:, rows] = burst.spares(table, rows, max_children, rate)
+        chosen[:, rows] = burst.spares(table, rows, max_children, rate, backlog)
     start, least, most = np.where(dynamic, chosen, np.nan)
     return start, least, most
 

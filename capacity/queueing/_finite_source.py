@@ -25,7 +25,7 @@ from capacity.queueing._poisson import (
     fraction,
     log_cdf,
 )
-from capacity.queueing.search import Rows, root, upper_bracket
+from capacity.queueing.search import Rows, root, root_above, upper_bracket
 
 # Where y^2 of ``_binomial`` exceeds it, one of the two sums outweighs the other by e^45 and more.
 _CERTAIN = 45.0
@@ -298,5 +298,5 @@ def response_quantile_of(p: Array, waits: Array, speed: Array, s: Array, m: Arra
     def excess(t: Array, part: Rows) -> Array:
         return np.log(response_tail_of(t, late[part], fast[part], places[part], mean[part])) - goal[part]
 
-    answer[rows] = root(excess, -goal, upper_bracket(excess, -goal))
+    answer[rows] = root_above(excess, -goal)
     return answer

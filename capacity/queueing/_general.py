@@ -8,6 +8,7 @@ times a factor that depends on the law, is how far another law is. The tables ho
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ from capacity.queueing.erlang import delay
 from capacity.queueing.search import Rows, root, upper_bracket
 
 Surface: TypeAlias = tuple[tuple[float, ...], ...]
+Tail: TypeAlias = Callable[[Array], Array]
 
 LAWS = ("lognormal", "gamma")
 
@@ -186,31 +188,43 @@ def response_quantile(
     p: Array, servers: Array, arrival_rate: Array, service_time: Array, service_scv: Array, law: str
 ) -> Array:
     waits, late, spread, spare = queue(servers, arrival_rate, service_time, service_scv, law)
-    answer = response_quantile_of(p, waits, np.where(spare > 0, late, np.nan), spread, service_scv, law)
+    answer = open_response_quantile_of(p, waits, np.where(spare > 0, late, np.nan), spread, service_scv, law)
     answer = np.where(service_time == 0, 0.0 * waits, service_time * answer)
     return _quantile_domain(p, waits, spare, np.where((p == 1) & ((waits > 0) | (service_scv > 0)), np.inf, answer))
 
 
-def response_quantile_of(p: Array, waits: Array, late: Array, spread: Array, scv: Array, law: str) -> Array:
-    """Solve ``response_tail`` = 1 - p for t [S], where the mean wait of those who wait is finite."""
-    answer = 1.0 + _waiting_quantile(p, waits, late, spread)
-    rows = np.flatnonzero((p > 0) & (p < 1) & (scv > 0) & np.isfinite(late))
+def open_response_quantile_of(p: Array, waits: Array, late: Array, spread: Array, scv: Array, law: str) -> Array:
+    """Solve ``response_tail`` = 1 - p for t [S] by the wait of ``late_tail``, where its mean is finite."""
+    constant = np.where(np.isfinite(late), 1.0 + _waiting_quantile(p, waits, late, spread), np.nan)
+    return response_quantile_of(p, waits, constant, scv, law, lambda rows: over(late[rows], spread[rows]))
+
+
+def response_quantile_of(
+    p: Array, waits: Array, constant: Array, scv: Array, law: str, late_over: Callable[[Rows], Tail]
+) -> Array:
+    """Solve ``response_tail`` = 1 - p for t [S], where what it would be of constant times is finite."""
+    answer = constant.copy()
+    rows = np.flatnonzero((p > 0) & (p < 1) & (scv > 0) & np.isfinite(constant))
     goal = np.log1p(-p[rows])
-    wait, mean, varies, own = waits[rows], late[rows], spread[rows], scv[rows]
+    wait, own = waits[rows], scv[rows]
 
     def excess(t: Array, part: Rows) -> Array:
-        return np.log(response_tail(t, wait[part], mean[part], varies[part], own[part], law)) - goal[part]
+        return np.log(response_tail(t, wait[part], late_over(rows[part]), own[part], law)) - goal[part]
 
     answer[rows] = root(excess, np.zeros(rows.size), upper_bracket(excess, answer[rows]))
     return answer
 
 
-def response_tail(t: Array, waits: Array, late: Array, spread: Array, scv: Array, law: str) -> Array:
+def over(late: Array, spread: Array) -> Tail:
+    """``late_tail`` of some rows, for a row of times [S] each."""
+    return lambda left: late_tail(left / late[:, None], spread[:, None])
+
+
+def response_tail(t: Array, waits: Array, late_over: Tail, scv: Array, law: str) -> Array:
     """P(wait + service > t), t in service times: the law's own tail, and those who are served in time but waited."""
     served, chance, beyond = (_lognormal if law == "lognormal" else _gamma)(t, scv)
-    left = np.maximum(t[:, None] - served, 0.0) / late[:, None]
-    over = late_tail(left, spread[:, None])
-    total: Array = beyond + waits * (chance * over).sum(axis=1)
+    left = np.maximum(t[:, None] - served, 0.0)
+    total: Array = beyond + waits * (chance * late_over(left)).sum(axis=1)
     return total
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from capacity.queueing._evaluate import Array, counts
 from capacity.queueing.erlang import delay
-from capacity.queueing.search import Rows, root, upper_bracket
+from capacity.queueing.search import Rows, root_above
 
 _SPLITTER = 2.0**27 + 1.0
 
@@ -110,7 +110,7 @@ def response_quantile_of(p: Array, waits: Array, drain: Array) -> Array:
     def excess(t: Array, part: Rows) -> Array:
         return np.log(response_tail_of(t, late[part], rate[part])) + low[part]
 
-    answer[rows] = root(excess, low, upper_bracket(excess, low))
+    answer[rows] = root_above(excess, low)
     return answer
 
 

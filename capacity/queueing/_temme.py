@@ -92,6 +92,9 @@ def few(c: Array, a: Array) -> Array:
     Most servers first, so that every step has to do with a shorter row.
     """
     servers = np.maximum(c, 0.0).astype(np.int8)
+    if c.size <= _ONE_BY_ONE:
+        per_load = 1.0 / a
+        return np.array(list(map(_few, servers.tolist(), per_load.tolist()))) * per_load * c
     order = np.argsort(servers, kind="stable")[::-1]
     longer = c.size - np.cumsum(np.bincount(servers))
     per_load = 1.0 / a[order]
@@ -106,6 +109,14 @@ def few(c: Array, a: Array) -> Array:
     ratio = np.empty_like(c)
     ratio[order] = inverse_b
     return ratio
+
+
+def _few(servers: int, per_load: float) -> float:
+    """1/B(servers - 1), with the same roundings as the loop over rows."""
+    inverse_b = 1.0
+    for k in range(1, servers):
+        inverse_b = inverse_b * per_load * k + 1.0
+    return inverse_b
 
 
 def _deviance(c: Array, a: Array, spare: Array, out: Array, delta: Array, scratch: Array) -> None:

@@ -13,7 +13,8 @@ are the same number.
 A request holds its connection for ``database_time``: off the CPU as far as there is time off the CPU. What is left of
 it is spent computing, which is no product form: then X is the lesser of two networks, one in which that computing needs
 no connection, and one in which the computing with a connection and the one without do not disturb each other. Either
-is exact at its end, a connection held only off the CPU or from beginning to end.
+is exact at its end, a connection held only off the CPU or from beginning to end; in between, see
+``contention.shared_cores_throughput``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Network: TypeAlias = tuple[Array, ...]
 """Cores, CPU time and service time; where connections may be short also those (inf: no limit), and how long a request
 holds one."""
 
-_MOST = 2.0**14  # workers up to which the network is solved; for more, X(n) is the lesser of its bounds
+_MOST = 2.0**13  # workers up to which the network is solved; for more, X(n) is the lesser of its bounds, 0.9 % off
 _WIDE = 16.0  # times sqrt(n): how many n share a theta; off by half of it, weights come to e^-32
 _CELLS = 2**18  # of a table of x(j) at once
 

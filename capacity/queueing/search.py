@@ -47,6 +47,34 @@ def root(function: Callable[[Array, Rows], Array], low: Array, high: Array) -> A
     return answer
 
 
+def root_above(function: Callable[[Array, Rows], Array], low: Array) -> Array:
+    """``root`` from a positive lower bound on; low itself where the function is not positive there.
+
+    Parameters
+    ----------
+    function
+        As for ``root``; it may be positive all the way to infinity.
+    low : ndarray
+        Doubled until the function is no longer positive.
+
+    Returns
+    -------
+    ndarray
+        As of ``root``.
+    """
+    high, f_low = low.copy(), function(low, np.arange(low.size))
+    f_high = f_low.copy()
+    rows = np.flatnonzero(f_low > 0)
+    while rows.size:
+        high[rows] *= 2.0
+        f_high[rows] = function(high[rows], rows)
+        rows = rows[(f_high[rows] > 0) & np.isfinite(high[rows])]
+    answer = high.copy()
+    rows = np.flatnonzero((f_high <= 0) & (f_low > 0) & np.isfinite(high))
+    answer[rows] = _close_in(function, rows, high[rows], low[rows], f_high[rows], f_low[rows])
+    return answer
+
+
 def root_near(function: Callable[[Array, Rows], Array], low: Array, high: Array, start: Array, step: Array) -> Array:
     """``root`` from a good guess inside a bracket whose ends are never evaluated.
 

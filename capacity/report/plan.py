@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from string import Formatter
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.box import ROUNDED
 from rich.console import Console, Group, RenderableType
@@ -16,6 +15,7 @@ from capacity.fpm.directives import SIZING
 from capacity.plan.conditions import Precondition
 from capacity.plan.model import ChangePlan, Outlook
 from capacity.plan.steps import RollbackStep, SetDirective, SetEnv, Step
+from capacity.report.parts import Code, Line, Part, markdown
 from capacity.report.text import COLOURS, box_for
 from capacity.results import Prediction
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
@@ -51,31 +51,11 @@ _UNITS: Mapping[str, Callable[[float], str]] = {
 }  # fmt: skip
 _LARGEST = 2**63  # nobody has measured or computed what is beyond it
 _NARROW, _MANY = 100, 5  # below so many columns of text, a table of more columns than this gives up its padding
-_MARKUP, _LEADING = re.compile(r"[\\`*_\[|$~]"), re.compile(r"^(?:[0-9]+(?=[.)](?:\s|$)))?(?=[#>+=.)-])")
-
-
-class _Code(str):
-    """A name, path or command, of a form the plan has checked; Markdown shows it as code."""
-
-
-_Line = Sequence[str]
-
-
-class _Part(NamedTuple):
-    """A heading, a list or a table, and a remark."""
-
-    title: str
-    lines: Sequence[_Line] = ()
-    numbered: bool = False
-    header: _Line = ()
-    rows: Sequence[_Line] = ()
-    boxed: bool = False
-    remark: str = ""
 
 
 def plan_markdown(plan: ChangePlan) -> str:
     """Write a plan as CommonMark with tables, its free text escaped: for a ticket or a merge request."""
-    return "\n\n".join(block for level, part in enumerate(_parts(plan)) for block in _document(part, level)) + "\n"
+    return markdown(_parts(plan))
 
 
 def plan_text(plan: ChangePlan, console: Console) -> RenderableType:
@@ -83,7 +63,7 @@ def plan_text(plan: ChangePlan, console: Console) -> RenderableType:
     return Group(*(_drawn(part, console) for part in _parts(plan)))
 
 
-def _parts(plan: ChangePlan) -> list[_Part]:
+def _parts(plan: ChangePlan) -> list[Part]:
     """Give the parts in the order a reviewer asks, empty ones left out."""
     place = {step.id: f"{number}" for number, step in enumerate(plan.steps, 1)}
     place |= {step.id: f"undo {number}" for number, step in enumerate(plan.rollback, 1)}
@@ -97,25 +77,25 @@ def _parts(plan: ChangePlan) -> list[_Part]:
         _settings(plan),
         _most_users(plan),
         _each_users(plan),
-        _Part("Why", list(_reasons(plan))),
-        _Part("What may go wrong, the worst first", header=("severity", "steps", "risk"), rows=risks),
-        _Part("Only if, on the host", list(map(_condition, plan.preconditions))),
-        _Part("What is done, in this order", list(map(_in_words, plan.steps)), numbered=True, remark=failing),
-        _Part("How it is undone, in this order", list(map(_in_words, plan.rollback)), numbered=True),
-        _Part("What it rests on", [(f"{a.field}: {a.source}",) for a in plan.inputs.assumptions]),
-        _Part("What was left alone", list(zip(plan.notes))),
-        _Part("What more users would take", list(zip(plan.prediction.next_steps))),
-        _Part("Keep in mind", list(zip(plan.prediction.cautions))),
+        Part("Why", list(_reasons(plan))),
+        Part("What may go wrong, the worst first", header=("severity", "steps", "risk"), rows=risks),
+        Part("Only if, on the host", list(map(_condition, plan.preconditions))),
+        Part("What is done, in this order", list(map(_in_words, plan.steps)), numbered=True, remark=failing),
+        Part("How it is undone, in this order", list(map(_in_words, plan.rollback)), numbered=True),
+        Part("What it rests on", [(f"{a.field}: {a.source}",) for a in plan.inputs.assumptions]),
+        Part("What was left alone", list(zip(plan.notes))),
+        Part("What more users would take", list(zip(plan.prediction.next_steps))),
+        Part("Keep in mind", list(zip(plan.prediction.cautions))),
         _summary(plan),
     )
     return [part for part in parts if part.lines or part.rows]
 
 
-def _headline(plan: ChangePlan) -> _Part:
+def _headline(plan: ChangePlan) -> Part:
     made = plan.created_at.replace("T", " ").replace("Z", " UTC")
-    lines: list[_Line] = [(f"Made {made} for {_load(plan)}; plan ", _Code(plan.plan_id[:12]))]
+    lines: list[Line] = [(f"Made {made} for {_load(plan)}; plan ", Code(plan.plan_id[:12]))]
     paths = [step.path for step in plan.steps if isinstance(step, SetDirective | SetEnv)]
-    files = [(", ", _Code(path), f" ({paths.count(path)})") for path in dict.fromkeys(paths)]
+    files = [(", ", Code(path), f" ({paths.count(path)})") for path in dict.fromkeys(paths)]
     if files:
         named = [piece for file in files for piece in file][1:]
         lines.append((f"{_count(len(paths), 'change')} in {_count(len(files), 'file')}: ", *named))
@@ -131,18 +111,18 @@ def _headline(plan: ChangePlan) -> _Part:
     severities = [risk.severity for risk in plan.risks]
     found = [_count(severities.count(name), name) for name in _SEVERITIES[:2] if name in severities]
     lines += [(f"Risks to weigh first: {', '.join(found)}",)] if found else []
-    return _Part(f"Change plan for pool {plan.pool}", lines)
+    return Part(f"Change plan for pool {plan.pool}", lines)
 
 
-def _settings(plan: ChangePlan) -> _Part:
+def _settings(plan: ChangePlan) -> Part:
     before = plan.prediction.before.settings
     steps: dict[str, SetDirective] = {step.directive: step for step in plan.steps if isinstance(step, SetDirective)}
     manager = steps["pm"].after if "pm" in steps else before.pm
     why = plan.prediction.more_workers_reason
     remark = f"Would more workers help? {why}"
-    rows: list[_Line] = []
+    rows: list[Line] = []
     for directive in SIZING:
-        name, value, step = _Code(directive.name), getattr(before, directive.field), steps.get(directive.name)
+        name, value, step = Code(directive.name), getattr(before, directive.field), steps.get(directive.name)
         today = "not set" if value is None else f"{value}s" if directive.kind == "time" else f"{value}"
         if step is not None:
             change = "new" if value is None else "changes"
@@ -158,25 +138,25 @@ def _settings(plan: ChangePlan) -> _Part:
         elif value is not None or name == "pm.max_requests":
             rows.append((name, today, today, "stays"))
     for key, (old, new) in _drivers(plan).items():
-        rows.append((_Code(key), old, new, "stays" if old == new else "changes"))
+        rows.append((Code(key), old, new, "stays" if old == new else "changes"))
     header = ("setting", "before", "after", "change") if plan.steps else ("setting", "today")
-    return _Part("Settings", header=header, rows=[row[: len(header)] for row in rows], remark=remark)
+    return Part("Settings", header=header, rows=[row[: len(header)] for row in rows], remark=remark)
 
 
-def _most_users(plan: ChangePlan) -> _Part:
+def _most_users(plan: ChangePlan) -> Part:
     sides = {f"{name} ({_workers(side)})": side.bands for name, side in _sides(plan).items() if side.bands}
     found = [{band.verdict: band.users for band in bands} for bands in sides.values()]
     verdicts = dict.fromkeys(verdict for bands in found for verdict in bands)
     rows = [(verdict, *(f"{bands.get(verdict) or 'none'}" for bands in found)) for verdict in verdicts]
     moved = any(isinstance(step, SetEnv) for step in plan.steps)
     remark = "What Redis spares the database is not in these figures, nor in those below" if moved else ""
-    return _Part("Most users", header=("verdict", *sides), rows=rows, remark=remark)
+    return Part("Most users", header=("verdict", *sides), rows=rows, remark=remark)
 
 
-def _each_users(plan: ChangePlan) -> _Part:
+def _each_users(plan: ChangePlan) -> Part:
     sides = {name: side.predictions for name, side in _sides(plan).items() if side.predictions}
     found = [{_who(prediction, plan): _outcome(prediction) for prediction in side} for side in sides.values()]
-    rows: list[_Line] = []
+    rows: list[Line] = []
     for who in dict.fromkeys(who for side in found for who in side):
         cells = zip(*(side.get(who, ("-",) * 3) for side in found), strict=True)
         rows.append((who, *(cell for kind in cells for cell in kind)))
@@ -186,7 +166,7 @@ def _each_users(plan: ChangePlan) -> _Part:
     given = [f"{name} {_figure(value, unit)}" for name, value, unit in known if isinstance(value, int | float)]
     told = ", ".join(given) or "what the plan does not tell"
     remark = f"Predictions, computed from {told}. Busy: of workers, cores and database the busiest that is known"
-    return _Part("What numbers of users do to the pool", header=header, rows=rows, remark=remark)
+    return Part("What numbers of users do to the pool", header=header, rows=rows, remark=remark)
 
 
 def _who(prediction: Prediction, plan: ChangePlan) -> str:
@@ -195,30 +175,30 @@ def _who(prediction: Prediction, plan: ChangePlan) -> str:
     return f"{prediction.users}{' (planned)' if prediction.users == plan.prediction.users else ''}"
 
 
-def _outcome(prediction: Prediction) -> _Line:
+def _outcome(prediction: Prediction) -> Line:
     others = (prediction.cpu_utilization or 0.0, prediction.database_utilization or 0.0)
     late = prediction.response_time_p95
     busy = _figure(round(max(prediction.utilization, *others), 3), "1")
     return prediction.verdict, "endless" if late is None else _figure(late, "s"), busy
 
 
-def _reasons(plan: ChangePlan) -> Iterator[_Line]:
+def _reasons(plan: ChangePlan) -> Iterator[Line]:
     binds = f"{plan.prediction.binding} binds: {plan.prediction.binding_reason}"
     yield (f"{_workers(plan.prediction.after)}: {binds}",)
     for step in plan.steps:
         if isinstance(step, SetDirective | SetEnv) and step.reason != binds:
             name = step.directive if isinstance(step, SetDirective) else step.key
-            yield _Code(name), f" {step.after}: {step.reason}"
+            yield Code(name), f" {step.after}: {step.reason}"
 
 
-def _in_words(step: Step | RollbackStep) -> _Line:
+def _in_words(step: Step | RollbackStep) -> Line:
     """Say what a step does, and why where that is not told elsewhere."""
     values: dict[str, Any] = {**dict(step), **dict(getattr(step, "edit", ()))}
     pieces = _filled(_IN_WORDS[step.op], values)
     return pieces if isinstance(step, SetDirective | SetEnv) else [*pieces, f" ({step.reason})"]
 
 
-def _condition(condition: Precondition) -> _Line:
+def _condition(condition: Precondition) -> Line:
     return _filled(_CONDITIONS[condition.kind], dict(condition))
 
 
@@ -230,11 +210,11 @@ def _filled(template: str, values: Mapping[str, Any]) -> list[str]:
         value = f"{value[:12]}..." if field == "sha256" else value
         for at, word in enumerate(value if field == "argvs" else [value]):
             text = " ".join(word) if isinstance(word, tuple) else word
-            pieces += [", then " if at else literal, _Code(text) if isinstance(text, str) else f"{text or 'not set'}"]
+            pieces += [", then " if at else literal, Code(text) if isinstance(text, str) else f"{text or 'not set'}"]
     return pieces
 
 
-def _summary(plan: ChangePlan) -> _Part:
+def _summary(plan: ChangePlan) -> Part:
     sides = _sides(plan)
     most = [max((band.users or 0 for band in side.bands), default="not known") for side in sides.values()]
     rows = [
@@ -243,7 +223,7 @@ def _summary(plan: ChangePlan) -> _Part:
         ("workers", *(f"{side.settings.max_children}" for side in sides.values())),
         *((_DRIVERS[key], *values[: len(sides)]) for key, values in _drivers(plan).items()),
     ]
-    return _Part("In short", header=("", *sides), rows=rows, boxed=True)
+    return Part("In short", header=("", *sides), rows=rows, boxed=True)
 
 
 def _sides(plan: ChangePlan) -> dict[str, Outlook]:
@@ -274,30 +254,7 @@ def _figure(value: float, unit: str) -> str:
     return _UNITS[unit](value) if abs(value) < _LARGEST else "-"
 
 
-def _document(part: _Part, level: int) -> Iterator[str]:
-    """Blocks of Markdown."""
-    yield f"{'##' if level else '#'} {_marked((part.title,))}"
-    if part.rows:
-        cells = [list(map(_cell, row)) for row in (part.header, *part.rows)]
-        cells.insert(1, ["---"] * len(part.header))
-        yield "\n".join(f"| {' | '.join(row)} |" for row in cells)
-    if part.lines:
-        yield "\n".join(f"{f'{n}.' if part.numbered else '-'} {_marked(line)}" for n, line in enumerate(part.lines, 1))
-    if part.remark:
-        yield _marked((part.remark,))
-
-
-def _marked(line: _Line) -> str:
-    return _LEADING.sub(r"\g<0>\\", "".join(map(_cell, line)).strip())
-
-
-def _cell(text: str) -> str:
-    if isinstance(text, _Code):
-        return f"`{text}`" if text else ""
-    return _MARKUP.sub(r"\\\g<0>", text).replace("&", "&amp;").replace("<", "&lt;")
-
-
-def _drawn(part: _Part, console: Console) -> RenderableType:
+def _drawn(part: Part, console: Console) -> RenderableType:
     if part.rows:
         table = Table(box=ROUNDED if part.boxed and console.is_terminal else box_for(console))
         if console.width < _NARROW and len(part.header) > _MANY:

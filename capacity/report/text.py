@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.box import ASCII, SIMPLE_HEAD, Box
 from rich.console import Console, Group, RenderableType
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from capacity.fpm.directives import SIZING
 from capacity.pool import PoolSettings
-from capacity.results import Choice, Forecast, Prediction, Recommendation, StepForecast, UserBand, Verdict
+from capacity.results import Choice, Forecast, Interval, Prediction, Recommendation, StepForecast, UserBand, Verdict
 from capacity.units import format_fraction, format_rate, format_seconds
 
 __all__ = ["COLOURS", "box_for", "forecast_text", "recommendation_text", "section"]
@@ -24,6 +24,7 @@ COLOURS: dict[Verdict, str] = {
     "overloaded": "bold red",
 }
 _NOTHING = "-"
+_SHOWN = 0.0005  # a share below it is 0 % to a reader
 _NARROW = 100  # columns; below it the predictions give up their padding rather than their words
 
 
@@ -58,6 +59,7 @@ def forecast_text(result: Forecast, console: Console) -> RenderableType:
     return Group(
         _predictions(result.predictions, console, title=title),
         "",
+        *_windows(result.predictions, box),
         bands,
         "",
         *((_step(result.step, box), "", _manager(result.step)) if result.step else ()),
@@ -158,9 +160,19 @@ def _predictions(predictions: Sequence[Prediction], console: Console, *, title: 
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     busy = ["workers busy", *(["cores busy"] if known_cpu else []), *(["database busy"] if known_database else [])]
-    for name in (*busy, "must wait", "mean response", "95 % within", "slowdown"):
+    lost = [
+        shares
+        for shares in (
+            ("get 502", [(p.refused or 0.0) + (p.killed or 0.0) for p in predictions]),
+            ("get 504", [p.timed_out or 0.0 for p in predictions]),
+        )
+        if max(shares[1]) >= _SHOWN
+    ]
+    known_apdex = any(p.apdex is not None for p in predictions)
+    times = ["must wait", "mean response", "95 % within", "slowdown", *(["Apdex"] if known_apdex else [])]
+    for name in (*busy, *times, *(name for name, _ in lost)):
         table.add_column(name, justify="right", overflow="fold")
-    for p in predictions:
+    for row, p in enumerate(predictions):
         shares = [p.utilization, *([p.cpu_utilization] if known_cpu else [])]
         shares += [p.database_utilization] if known_database else []
         table.add_row(
@@ -172,8 +184,49 @@ def _predictions(predictions: Sequence[Prediction], console: Console, *, title: 
             _time(p.response_time),
             _time(p.response_time_p95),
             "endless" if p.slowdown is None else f"+{_percent(p.slowdown)}",
+            *([_NOTHING if p.apdex is None else f"{p.apdex:.2f}"] if known_apdex else []),
+            *(_percent(column[row]) for _, column in lost),
         )
     return table
+
+
+def _windows(predictions: Sequence[Prediction], box: Box) -> list[RenderableType]:
+    """Where most windows lie; nothing where no prediction has a band."""
+    known = [(p.users, p.band) for p in predictions if p.band is not None]
+    if not known:
+        return []
+    _, first = known[0]
+    title = f"Where {first.level * 100:.0f} of 100 windows of {_duration(first.window)} lie"
+    table = Table(box=box, title=title, title_justify="left", title_style="bold")
+    for name in ("users", "requests", "workers busy", "mean wait", "mean response", "95 % within"):
+        table.add_column(name, justify="right", overflow="fold")
+    for users, band in known:
+        times = (band.waiting_time, band.response_time, band.response_time_p95)
+        table.add_row(
+            _users(users),
+            _range(band.throughput, format_rate),
+            _range(band.utilization, _percent),
+            *(_range(part, format_seconds) for part in times),
+        )
+    return [table, ""]
+
+
+def _duration(seconds: float) -> str:
+    for unit, name in ((3600.0, "h"), (60.0, "min")):
+        if seconds >= unit and seconds % unit == 0:
+            return f"{seconds / unit:g} {name}"
+    return format_seconds(seconds)
+
+
+def _range(interval: Interval | None, written: Callable[[float], str]) -> str:
+    """Write both ends, the unit once where it is the same."""
+    if interval is None:
+        return _NOTHING
+    low, high = written(interval.low), "endless" if interval.high is None else written(interval.high)
+    unit = low.lstrip("0123456789.")
+    if low == high:
+        return high
+    return f"{low.removesuffix(unit) if high.lstrip('0123456789.') == unit else low} to {high}"
 
 
 def _limits(result: Recommendation, box: Box) -> Table:
@@ -228,7 +281,7 @@ def _time(seconds: float | None) -> str:
 
 def _percent(share: float) -> str:
     """Percentage without digits that nobody can act on."""
-    if 0 < share < 0.0005:
+    if 0 < share < _SHOWN:
         return "0 %"
     return format_fraction(round(share, 3))
 

@@ -117,7 +117,7 @@ def test_infeasible_is_three_and_prints_its_json() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("output_format", ["table", "json", "conf"])
+@pytest.mark.parametrize("output_format", ["table", "json", "conf", "html", "markdown"])
 def test_infeasible_is_three_in_every_format_and_into_a_file(tmp_path: Path, output_format: str) -> None:
     path = tmp_path / "result"
     ran = run("recommend", "--users", "10000", "--format", output_format, "-o", str(path))
@@ -125,7 +125,7 @@ def test_infeasible_is_three_in_every_format_and_into_a_file(tmp_path: Path, out
     assert path.stat().st_size > 100
 
 
-@pytest.mark.parametrize("output_format", ["table", "json", "conf"])
+@pytest.mark.parametrize("output_format", ["table", "json", "conf", "html", "markdown"])
 @pytest.mark.parametrize("place", ["no/such/directory/result", "", "file/below"])
 def test_an_output_that_cannot_be_written_is_one(tmp_path: Path, output_format: str, place: str) -> None:
     (tmp_path / "file").write_text("")

@@ -56,6 +56,8 @@ OVERRIDES = {
     "--response-time": ("800ms", 0.8, ()),
     "--percentile": ("0.99", 0.99, ()),
     "--max-utilization": ("0.7", 0.7, ()),
+    "--apdex-time": ("500ms", 0.5, ()),
+    "--apdex": ("0.5", 0.5, ("--apdex-time", "1s")),
     "--headroom": ("1.5", 1.5, ()),
     "--spares": ("burst", "burst", ()),
     "--load-before-step": ("0.5", 0.5, ()),
@@ -218,6 +220,14 @@ def test_with_every_value_and_a_pool_file_nothing_is_from_the_case_study(tmp_pat
     assert "case study" not in ran.err
 
 
+@pytest.mark.parametrize(("listen", "tcp"), [("127.0.0.1:9000", True), ("9000", True), ("/run/php/www.sock", False)])
+def test_a_pool_on_a_tcp_socket_loses_requests_otherwise_and_says_so(tmp_path: Path, listen: str, tcp: bool) -> None:
+    path = pool_file(tmp_path, f"[www]\nlisten = {listen}\npm = static\npm.max_children = 4\n")
+    ran = run("forecast", "--no-measure", "--pool-file", path)
+    assert ran.code == 0
+    assert ("fastcgi_connect_timeout" in ran.err) == tcp
+
+
 def test_a_scenario_file_stands_on_its_own(tmp_path: Path, seen: list[Scenario]) -> None:
     path = tmp_path / "site.toml"
     path.write_text(FILE)
@@ -274,7 +284,7 @@ def test_the_last_of_two_equal_options_counts(seen: list[Scenario]) -> None:
     assert seen[0].workload.users == 20
 
 
-@pytest.mark.parametrize("output_format", ["table", "json", "conf"])
+@pytest.mark.parametrize("output_format", ["table", "json", "conf", "html", "markdown"])
 def test_an_output_file_has_what_standard_output_would_have(tmp_path: Path, output_format: str) -> None:
     path = tmp_path / "result"
     ran = run("recommend", "--format", output_format, "-o", str(path))

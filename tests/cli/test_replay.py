@@ -149,7 +149,8 @@ def test_the_same_as_python(nginx: str) -> None:
 
 def test_a_scenario_gives_what_the_log_lacks(nginx: str, tmp_path: Path) -> None:
     site = tmp_path / "site.toml"
-    site.write_text(FILE.replace("cpus = 8", "cpus = 3").replace("[workload]", '[workload]\ncpu_time = "25ms"'))
+    machine = FILE.replace("cpus = 8", "cpus = 4\ncpus_reserved = 1")
+    site.write_text(machine.replace("[workload]", '[workload]\ncpu_time = "25ms"'))
     base = ("--access-log", nginx, "--log-format", NGINX, "--workers", "20")
     options = ("--cpus", "3", "--cpu-time", "25ms", "--logged-workers", "30")
     from_file = replayed(str(site), *base)

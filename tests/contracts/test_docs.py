@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 FENCE = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"[#;] ([\w-]+\.(?:toml|conf|log|csv))")
+FILE = re.compile(r"[#;] ([\w-]+\.(?:toml|conf|log|csv|py))")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 ELISION = "..."
 
@@ -98,14 +98,14 @@ def test_console_examples_print_what_the_page_says(page: Path, tmp_path: Path) -
     code = None
     for kind, text in blocks(page):
         name = FILE.fullmatch(text.partition("\n")[0])
-        if kind in {"toml", "ini", "text"} and name:
+        if kind in {"toml", "ini", "text", "python"} and name:
             (work / name[1]).write_text(text, encoding="utf-8")
         if kind != "console":
             continue
         for example in examples(text):
             if example.command == "echo $?":
                 assert example.expected == [str(code)], f"exit code {code}"
-            elif example.command.startswith("capacity "):
+            elif example.command.startswith(("capacity ", "python3 ")):
                 # the commands are those of our own pages
                 done = subprocess.run(
                     example.command, shell=True, cwd=work, env=environment, capture_output=True, check=False, timeout=60
@@ -149,6 +149,7 @@ def test_links_resolve(page: Path) -> None:
 def test_index_reaches_every_page() -> None:
     entries = re.findall(r"^[a-z-]+/[a-z-]+$", (DOCS / "index.md").read_text(encoding="utf-8"), re.MULTILINE)
     pages = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")} - {"index"}
+    pages |= {f"notebooks/{page.stem}" for page in (ROOT / "notebooks").glob("*.ipynb")}
     assert set(entries) == pages
 
 

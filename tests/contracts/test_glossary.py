@@ -12,6 +12,7 @@ import capacity
 from capacity import queueing
 from capacity.fields import BYTES, PER_SECOND, PURE, SECONDS, InputModel
 from capacity.results import Assumption, Choice, Forecast, Recommendation, Replay, RuleOfThumb
+from capacity.what_if_results import LeverComparison, Sensitivity
 
 # Never, not even as a part of a name ("max_children" is FPM's own and "queue_length" is ours).
 NOWHERE = {
@@ -23,7 +24,7 @@ NOWHERE = {
 ALONE = {"load", "rate", "children", "n", "m", "k", "c", "backlog_size", "queue_size", "p_wait", "mem", "cpu"}
 
 INPUTS = [capacity.Host, capacity.Worker, capacity.Workload, capacity.Objective, capacity.Scenario, capacity.Source]
-RESULTS = [Recommendation, Forecast, Replay, Choice, RuleOfThumb, Assumption]
+RESULTS = [Recommendation, Forecast, Replay, LeverComparison, Sensitivity, Choice, RuleOfThumb, Assumption]
 MODELS = [*INPUTS, capacity.PoolSettings, *RESULTS]
 
 

@@ -29,7 +29,20 @@ UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|raise NotImplementedError|@[
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 every_schema = pytest.mark.parametrize(
     "what",
-    ["scenario", "recommendation", "forecast", "comparison", "replay", "allotment", "hosts", "pods", "growth", "plan"],
+    [
+        "scenario",
+        "recommendation",
+        "forecast",
+        "comparison",
+        "replay",
+        "levers",
+        "sensitivity",
+        "allotment",
+        "hosts",
+        "pods",
+        "growth",
+        "plan",
+    ],
 )
 
 

@@ -13,6 +13,7 @@ import capacity
 
 ROOT = Path(capacity.__file__).parents[1]
 WATCHED = {"numpy", "scipy", "pydantic", "psutil", "click", "rich", "matplotlib", "pandas", "xarray", "jinja2"}
+WATCHED |= {"ipywidgets", "IPython"}
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -52,6 +53,14 @@ def test_an_answer_needs_formulas_but_never_the_live_machine(statement):
     modules = loaded_by(f"import capacity; {statement}")
     assert watched(modules) == {"numpy", "scipy", "pydantic"}
     assert not {name for name in modules if name.startswith(("capacity.measure", "capacity.cli", "capacity.report"))}
+
+
+def test_looking_at_a_result_needs_neither_pictures_nor_frames():
+    statement = "import capacity; result = capacity.recommend(capacity.Scenario.example()); repr(result)"
+    assert not {name for name in loaded_by(statement) if name.startswith("capacity.show")}
+    modules = loaded_by(f"{statement}; result._repr_html_()")
+    assert "capacity.show.html" in modules
+    assert watched(modules) == {"numpy", "scipy", "pydantic"}
 
 
 def scipy_packages(modules: set[str]) -> set[str]:

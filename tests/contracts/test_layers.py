@@ -29,7 +29,7 @@ READERS = {
     "loadtxt",
     "genfromtxt",
 }
-READING_ROOMS = {"measure", "plan", "report", "cli"}
+READING_ROOMS = {"measure", "plan", "report", "page", "cli"}
 
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 

@@ -18,6 +18,8 @@ CAPACITY = [
     "Forecast",
     "Host",
     "InvalidInput",
+    "LeverComparison",
+    "LeverOutcome",
     "Limit",
     "MeasurementError",
     "MissingExtra",
@@ -27,26 +29,31 @@ CAPACITY = [
     "Recommendation",
     "Replay",
     "Scenario",
+    "Sensitivity",
     "Source",
     "UnreadableFile",
     "UserBand",
     "Worker",
     "Workload",
     "allot_pools",
+    "compare_levers",
     "forecast",
     "grow",
     "recommend",
     "recommend_many",
     "replay_log",
+    "sensitivity",
     "size_hosts",
     "size_pods",
     "sweep",
+    "whatif",
 ]
 
 MMC = ("servers", "arrival_rate", "service_time")
 MMCK = ("servers", "backlog", "arrival_rate", "service_time")
 MGC = (*MMC, "service_scv", "service_law")
 FINITE = ("servers", "population", "think_time", "service_time")
+MGC_FINITE = (*FINITE, "service_scv")
 CONNECTED = ("connections", "database_time")
 SHARED = ("servers", "cores", "cpu_time", "service_time", "arrival_rate", *CONNECTED)
 SHARED_FINITE = ("servers", "cores", "cpu_time", "service_time", "population", "think_time", *CONNECTED)
@@ -71,6 +78,8 @@ QUEUEING: dict[str, tuple[str, ...]] = {
     **{f"mmck_{name}_time_tail": MMCK for name in ("waiting", "response")},
     **{f"mgc_{name}": MGC for name in ("wait_probability", "waiting_time")},
     **{f"mgc_{name}_time_quantile": MGC for name in ("waiting", "response")},
+    **{f"mgc_finite_{name}": MGC_FINITE for name in ("throughput", "wait_probability", "waiting_time")},
+    "mgc_finite_response_time_quantile": MGC_FINITE,
     **{f"finite_{name}": FINITE for name in MEANS},
     **{f"finite_{name}_time_tail": FINITE for name in ("waiting", "response")},
     **{f"finite_{name}_time_quantile": FINITE for name in ("waiting", "response")},
@@ -90,7 +99,7 @@ QUEUEING: dict[str, tuple[str, ...]] = {
 OPTIONAL = {
     "utilization_law": ["servers"],
     "replay": ["backlog"],
-    **{name: ["service_law"] for name in QUEUEING if name.startswith("mgc_")},
+    **{name: ["service_law"] for name, keywords in QUEUEING.items() if keywords is MGC},
     **{name: list(CONNECTED) for name in QUEUEING if name.startswith("shared_")},
 }
 
@@ -146,7 +155,9 @@ def test_a_formula_takes_exactly_these_keywords(name):
     [
         ("recommend", "scenario", ["edges", "step"]),
         ("recommend_many", "table", ["edges"]),
-        ("forecast", "scenario", ["pool", "users", "model", "edges", "step"]),
+        ("forecast", "scenario", ["pool", "users", "model", "edges", "step", "window"]),
+        ("sensitivity", "scenario", ["spread", "workers_by", "verdict", "edges"]),
+        ("compare_levers", "scenario", ["users", "verdict", "effects", "costs", "edges"]),
     ],
 )
 def test_answers_take_a_scenario_and_keywords(function, first, keywords):
@@ -172,7 +183,7 @@ FIELDS = {
         "service_time", "cpu_time", "database_time", "service_scv", "users", "think_time", "arrival_rate",
         "requests_per_click", "overhead_time", "web_server_cpu_time",
     ],
-    "Objective": ["response_time", "percentile", "max_utilization"],
+    "Objective": ["response_time", "percentile", "max_utilization", "apdex", "apdex_time"],
     "Scenario": [
         "host", "worker", "workload", "objective", "pool", "headroom", "spares", "load_before_step",
         "step_waiting_time", "process_manager", "process_max", "pools_on_host", "web_server_timeout", "sources",

@@ -6,7 +6,7 @@ import pytest
 
 from capacity.errors import MeasurementError
 from capacity.measure.cgroup import cpu_limit, memory_limit
-from capacity.measure.host import measure_cpus, measure_ram, measure_reserved
+from capacity.measure.host import measure_cpus, measure_ram, measure_reserved, measure_somaxconn
 
 PID = 4242
 GIB = 1 << 30
@@ -132,3 +132,13 @@ def test_a_limit_the_rest_of_the_machine_eats_into_is_not_all_free(tmp_path: Pat
     reserved = measure_reserved(PID, fpm_memory=GIB * 4 // 10, counted="PSS", root=root)
     assert reserved.value == 3 * GIB - GIB * 4 // 10 - 2 * GIB
     assert "less what lies outside the limit /sys/fs/cgroup/memory/a/memory.limit_in_bytes" in reserved.source.source
+
+
+def test_the_kernel_says_how_many_may_wait_or_nothing_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "proc/sys/net/core/somaxconn"
+    assert measure_somaxconn(root=tmp_path) is None
+    file.parent.mkdir(parents=True)
+    for text, expected in (("128\n", 128), ("65535\n", 65535), ("none\n", None)):
+        file.write_text(text)
+        found = measure_somaxconn(root=tmp_path)
+        assert (found and found.value) == expected

@@ -104,6 +104,7 @@ HOST = PoolMeasurement(
     ram=known(4 << 30),
     reserved=known(1 << 30),
     cpus=known(4.0),
+    somaxconn=known(4096),
     worker_memory=known(40 * MIB),
     shared_memory=known(100 * MIB),
     workers_seen=20,
@@ -362,7 +363,7 @@ def complete() -> Evidence:
 
 def test_every_value_has_a_source_and_nothing_is_said_twice() -> None:
     found = survey(complete())
-    assert len(found.values) == 11
+    assert len(found.values) == 12
     for one in found.values.values():
         assert one.source.source.strip()
         assert np.isfinite(one.value)

@@ -342,6 +342,34 @@ def shared_cores_throughputs(most: int, cores: Number, cpu_time: Number, service
     return throughputs
 
 
+def shared_connections_throughput(
+    workers: int, cores: Number, cpu_time: Number, service_time: Number, connections: int, database_time: Number
+) -> Real:
+    """X(n) of a CPU, m connections held off the CPU, and a delay for the rest of the service time.
+
+    The sum over states of P(i ask for or hold a connection) min(i, m) / database_time. Where rounding has left a
+    little more to hold than there is off the CPU, that little is not held.
+    """
+    cpu, k = number(cpu_time), number(cores)
+    held = min(number(database_time), number(service_time) - cpu)
+    rest = number(service_time) - cpu - held
+    on_cpu, waiting, elsewhere = [mpf(1)], [mpf(1)], [mpf(1)]
+    for j in range(1, workers + 1):
+        on_cpu.append(on_cpu[-1] * cpu / min(mpf(j), k))
+        waiting.append(waiting[-1] * held / min(j, connections))
+        elsewhere.append(elsewhere[-1] * rest / j)
+    if rest == 0:
+        without = on_cpu
+    elif cpu == 0:
+        without = elsewhere
+    else:
+        back = elsewhere[::-1]
+        without = [mp.fdot(on_cpu[: j + 1], back[workers - j :]) for j in range(workers + 1)]
+    state = [weight * left for weight, left in zip(waiting, without[::-1], strict=True)]
+    done = mp.fsum(min(i, connections) * weight for i, weight in enumerate(state))
+    return done / held / mp.fsum(state)
+
+
 def shared_completion(servers: int, cores: Number, cpu_time: Number, service_time: Number) -> Callable[[int], Real]:
     """Completion rate of the pool with n requests in it: X(min(n, servers))."""
     rates = shared_cores_throughputs(servers, cores, cpu_time, service_time)

@@ -188,6 +188,13 @@ def shared_cores() -> Iterator[Row]:
         }
 
 
+def shared_connections() -> Iterator[Row]:
+    """X(n): the sum over states of P(i ask for or hold a connection) min(i, connections) / database_time."""
+    names = ("workers", "cores", "cpu_time", "service_time", "connections", "database_time")
+    for point in points.connection_points(240):
+        yield {**dict(zip(names, point, strict=True)), "throughput": exact.shared_connections_throughput(*point)}
+
+
 SHARED_QUANTILES = {"response_time_p50": 0.5, "response_time_p95": 0.95, "response_time_p99": 0.99}
 
 
@@ -366,7 +373,7 @@ TABLES: dict[str, Callable[[], Iterator[Row]]] = {
     table.__name__: table
     for table in (
         erlang, mmc, mmc_tails, mmc_quantiles, mmck, mmck_tails, finite, finite_tails, finite_quantiles,
-        shared_cores, shared, shared_finite, servers_for, arrival_rate_for, population_for,
+        shared_cores, shared_connections, shared, shared_finite, servers_for, arrival_rate_for, population_for,
     )
 }  # fmt: skip
 

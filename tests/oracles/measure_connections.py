@@ -3,6 +3,8 @@
 Run `python -m tests.oracles.measure_connections [requests]` from the repository's root; nothing is judged here. Three
 parts: workers that are never idle (X(n) itself), a pool under a Poisson stream, and one with users. `held` says how
 much of the time a connection is held is off the CPU: `off` all of it, `part` some CPU as well, `all` the whole request.
+
+`python -m tests.oracles.measure_connections balance [networks]` holds X(n) of `part` against the balance equations.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 
 from capacity import queueing
 
+from .connected_chain import connected_throughput
 from .connected_simulation import connected_pool
 from .simulation import interval
 
@@ -74,5 +77,29 @@ def main(requests: int) -> None:
         print(f"{part:15} {kind:4} median {middle:.4f}, from {low:+.4f} to {high:+.4f} in {len(errors)} cases")
 
 
+def balance(networks: int) -> None:
+    """Print the errors of X(n) where some of the CPU time is spent with a connection, by cores and connections."""
+    rng = np.random.default_rng(7)
+    found = []
+    for _ in range(networks):
+        connections = int(rng.integers(1, rng.choice([4, 13, 26])))
+        workers = connections + int(rng.integers(1, rng.choice([9, 41, 61])))
+        cores, cpu = float(rng.choice([0.5, 1, 1.5, 2, 3, 4, 6, 8, 12])), rng.uniform(0.02, 0.98)
+        held = 1 - cpu * rng.uniform(0.02, 0.98)
+        case = {"workers": workers, "cores": cores, "cpu_time": cpu, "connections": connections, "database_time": held}
+        exact = connected_throughput(**case, service_time=1.0)
+        found.append((cores, connections, queueing.shared_cores_throughput(**case, service_time=1.0) / exact - 1))
+    cores, connections, error = np.array(found).T
+    for few, least in product((0, 2, 4), (1, 3, 6)):
+        here = (cores >= few) & (cores < (few + 2 if few < 4 else np.inf))
+        here &= (connections >= least) & (connections < (2 * least + 1 if least < 6 else np.inf))
+        low, high = error[here].min(), error[here].max()
+        print(f"cores from {few}, connections from {least}: {low:+.3f} to {high:+.3f} in {here.sum()} networks")
+    print("all:", *(f"{p:g} {np.quantile(np.abs(error), p):.4f}" for p in (0.5, 0.9, 0.99, 1.0)))
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000)
+    if sys.argv[1:2] == ["balance"]:
+        balance(int(sys.argv[2]) if len(sys.argv) > 2 else 5_000)
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000)

@@ -4,15 +4,15 @@ Workers that share cores: a request needs a lognormal time of a given mean and s
 CPU, in turns of CPU and waiting that divide it at random. Its wait and response are simulated, and held against what a
 forecast says. A number of requests and values of the scv may follow; half an hour on one core.
 
-With `large`, instead, pools of more than 250 workers, for which the ratios of 250 are taken (five minutes). With
-`finite`, what the finite model, which knows exponential times only, says of others (a minute). Nothing is judged.
+With `large`, instead, pools of more than 250 workers, for which the ratios of 250 are taken (five minutes). Nothing is
+judged. For users who think, see `measure_finite_spread`.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import deque
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heappop, heappush
 from itertools import product
 
 import numpy as np
@@ -124,8 +124,8 @@ def ours(case: Pool, scv: float) -> dict[str, float]:
 
 def full_rate(case: Pool) -> float:
     """What the pool completes while every worker is busy."""
-    servers, *rest = (np.array([value]) for value in case.values())
-    return float(shared_pool.inner_throughput(servers, *rest)[0])
+    names = ("cores", "cpu_time", "service_time")
+    return float(queueing.shared_cores_throughput(workers=case["servers"], **{name: case[name] for name in names}))
 
 
 SPREADS = (0.0, 0.5, 4.0)
@@ -183,43 +183,9 @@ def large() -> None:
         print(line, flush=True)
 
 
-def finite(requests: int = 400_000) -> None:
-    """A line a case: errors of M/M/c//N for users whose requests need lognormal times."""
-    cases = product((0.0, 0.5, 4.0), ((4, 20), (20, 85), (20, 100), (20, 110), (20, 150)))
-    for seed, (scv, (servers, population)) in enumerate(cases, 41_001):
-        rng = np.random.default_rng(seed)
-        think = iter(rng.exponential(4.0, requests + population).tolist())
-        users = [next(think) for _ in range(population)]
-        heapify(users)
-        free, waits, responses = [0.0] * servers, [], []
-        for service in sizes(rng, scv, requests).tolist():
-            arrival = users[0]
-            start = max(arrival, free[0])
-            heapreplace(free, start + service)
-            heapreplace(users, start + service + next(think))
-            waits.append(start - arrival)
-            responses.append(start + service - arrival)
-        seen = slice(requests // 10, None)
-        case = {"servers": servers, "population": population, "think_time": 4.0, "service_time": 1.0}
-        figures = {
-            "mean wait": (queueing.finite_waiting_time(**case), np.mean(waits[seen])),
-            "mean response": (queueing.finite_response_time(**case), np.mean(responses[seen])),
-            "p95 response": (
-                queueing.finite_response_time_quantile(0.95, **case),
-                np.quantile(responses[seen], 0.95),
-            ),
-        }
-        line = f"scv {scv:g}, {servers} workers, {population} users:"
-        for name, (said, found) in figures.items():
-            line += f"  {name} {found:.4g} {said / found - 1:+.3f}"
-        print(line, flush=True)
-
-
 if __name__ == "__main__":
     words = sys.argv[1:]
     if "large" in words:
         large()
-    elif "finite" in words:
-        finite()
     else:
         shared(int(words[0]) if words else 400_000, tuple(float(word) for word in words[1:]) or SPREADS)

@@ -6,6 +6,8 @@ import math
 import random
 from collections.abc import Iterator
 
+Point = tuple[int, float, float, float, int, float]
+
 SERVERS = (1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 100, 1000, 10_000, 100_000, 1_000_000)
 NEAR_FULL = (1e-9, 1e-7, 1e-5, 1e-3)
 SPARE = (0.03, 0.1, 0.3, 0.5, 0.9, 0.999)
@@ -144,3 +146,38 @@ def pool_points(draws: int) -> Iterator[tuple[int, float, float, float]]:
             for servers in (1, 3, 20):
                 service = log_uniform(rng, 1e-3, 1e1)
                 yield servers, cores, service * share, service
+
+
+def connection_points(draws: int) -> Iterator[Point]:
+    """Workers, cores, CPU time, service time, connections (fewer than workers), and the time one is held, off the CPU.
+
+    Cores and connections that are both nearly busy, parts of the service time from 1e-6 to 1e6 of each other, and more
+    workers where only two of the three parts are there.
+    """
+    rng = random.Random(7)
+
+    def cores() -> float:
+        return rng.choice((rng.randint(1, 64), log_uniform(rng, 0.25, 64), 0.25, 0.5, 1.5))
+
+    def point(workers: int, connections: int, k: float, cpu: float, held: float, rest: float) -> Point:
+        unit = log_uniform(rng, 1e-3, 1e1) / (cpu + held + rest)
+        cpu_time, service = cpu * unit, (cpu + held + rest) * unit
+        return workers, k, cpu_time, service, connections, min(held * unit, service - cpu_time)
+
+    for _ in range(draws):
+        connections, k = count(rng, 1, 500), cores()
+        workers = min(1000, connections + count(rng, 1, 1000))
+        cpu, held, rest = (log_uniform(rng, 1e-6, 1.0) for _ in range(3))
+        cpu, rest = rng.choice(((cpu, rest), (cpu, rest), (cpu, rest), (0.0, rest), (cpu, 0.0)))
+        yield point(workers, connections, k, cpu, held, rest)
+    for _ in range(draws // 2):  # as many workers as keep them about busy
+        connections, k = count(rng, 1, 300), cores()
+        slack = [log_uniform(rng, 0.5, 2.0) for _ in range(2)]
+        workers = connections + count(rng, 1, 300)
+        yield point(workers, connections, k, k * slack[0], connections * slack[1], workers * rng.uniform(0.0, 1.0))
+    for workers in (2000, 8192):
+        for connections in (1, 30, 500, workers - 1):
+            held, cpu = float(rng.randint(connections, 4 * connections)), float(rng.randint(1, 128))
+            cores_ = rng.choice((1, 4, 64, 2.25, 0.25))
+            yield workers, cores_, cpu, cpu + held, connections, held
+            yield workers, cores_, 0.0, held + workers * rng.uniform(0.05, 2.0), connections, held

@@ -387,6 +387,14 @@ def test_fewer_workers_than_today_are_told(host: Host) -> None:
     assert not plan.prediction.feasible
 
 
+def test_a_load_told_as_a_rate_has_its_verdicts_as_users_have(host: Host) -> None:
+    known, told = host.plan(), host.plan(scenario(workload__users=None, workload__arrival_rate=120.0))
+    assert told.prediction.users is None
+    for side in ("before", "after"):
+        expected, found = getattr(known.prediction, side), getattr(told.prediction, side)
+        assert (found.verdict, found.utilization) == (expected.verdict, pytest.approx(expected.utilization))
+
+
 def test_workers_that_would_not_help_are_told(host: Host) -> None:
     # 400 users of 30 ms CPU a request ask for more than the four cores have
     plan = host.plan(scenario(workload__cpu_time=0.03, workload__users=400))

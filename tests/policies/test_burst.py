@@ -133,3 +133,12 @@ def test_a_pool_that_is_not_dynamic_has_no_spares() -> None:
     result = recommend(Scenario.from_mapping(tables))
     assert result.pool.min_spare_servers is None
     assert not [choice for choice in result.choices if choice.setting == "min_spare_servers"]
+
+
+def test_few_waiting_places_need_more_spares_than_a_short_mean_wait_does() -> None:
+    # of 84 requests a second too many, those who find the queue full are refused however little the others wait
+    long, short = least_spares(STEP), least_spares(dataclasses.replace(STEP, backlog=4))
+    assert short > long
+    tables = Scenario.example().to_mapping() | {"policy": {"spares": "burst"}}
+    tables["host"]["somaxconn"] = 4
+    assert recommend(Scenario.from_mapping(tables)).pool.min_spare_servers == short

@@ -38,6 +38,7 @@ def maybe(values):
 @st.composite
 def rows(draw):
     """One valid row, with every column."""
+    satisfied = draw(st.booleans())
     service = draw(logarithmic(0.001, 60))
     ram = float(int(draw(logarithmic(64 * MIB, 2.0**36))))
     connections = draw(maybe(st.integers(1, 2000).map(float)))
@@ -63,6 +64,8 @@ def rows(draw):
         "workload.requests_per_click": draw(st.sampled_from([1.0, 0.5, 3.0])),
         "objective.response_time": service * draw(maybe(st.floats(0.5, 12))),
         "objective.percentile": draw(st.sampled_from([0.5, 0.95, 0.99])),
+        "objective.apdex_time": service * draw(st.floats(0.5, 8)) if satisfied else math.nan,
+        "objective.apdex": draw(maybe(st.sampled_from([0.5, 0.85, 0.95]))) if satisfied else math.nan,
         "objective.max_utilization": draw(st.sampled_from([0.5, 0.8, 0.95])),
         "policy.headroom": draw(st.sampled_from([1.0, 1.25, 3.0])),
         "policy.load_before_step": draw(st.sampled_from([0.0, 0.3])),

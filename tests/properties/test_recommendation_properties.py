@@ -76,10 +76,13 @@ def workloads(draw, share=None, load=True):
 @st.composite
 def objectives(draw, service_time):
     multiple = draw(st.none() | st.floats(0.5, 12))
+    satisfied = draw(st.none() | st.floats(0.5, 8))
     return Objective(
         response_time=None if multiple is None else multiple * service_time,
         percentile=draw(st.sampled_from([0.5, 0.95, 0.99])),
         max_utilization=draw(st.sampled_from([0.5, 0.8, 0.95])),
+        apdex_time=None if satisfied is None else satisfied * service_time,
+        apdex=None if satisfied is None else draw(st.sampled_from([None, 0.5, 0.85, 0.95])),
     )
 
 

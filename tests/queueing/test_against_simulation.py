@@ -111,3 +111,15 @@ def test_a_closed_pool_that_shares_cores_queues_as_simulated(servers, cores, cpu
     busy = trace.responses - trace.waits
     utilization = interval(busy)[0] * trace.throughput()[0] / servers
     assert queueing.shared_finite_utilization(**case) == pytest.approx(utilization, rel=0.02)
+
+
+def test_more_workers_than_cores_make_the_slow_answers_slower_in_simulation_too() -> None:
+    """The mean stays; those that share the cores wait for all that come after them, those in a queue do not."""
+    case = {"cores": 4, "cpu_time": 1.0, "service_time": 1.0, "arrival_rate": 3.2}
+    few, many = (shared_pool(servers=servers, **case, requests=100_000, seed=12).responses for servers in (4, 40))
+    ours = queueing.shared_response_time_quantile(0.95, servers=[4, 40], **case)
+    assert np.quantile(many, 0.95) > 1.1 * np.quantile(few, 0.95)
+    assert ours[1] > 1.1 * ours[0]
+    means = queueing.shared_response_time(servers=[4, 40], **case)
+    assert means[0] == pytest.approx(means[1], rel=1e-10)
+    assert_inside(means[1], interval(many), "response_time", FEW_PERCENT)

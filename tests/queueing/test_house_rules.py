@@ -14,6 +14,7 @@ OPEN = {"servers": 4, "arrival_rate": 3.0, "service_time": 0.9}
 LIMITED = OPEN | {"backlog": 6}
 GENERAL = OPEN | {"service_scv": 2.0}
 FINITE = {"servers": 4, "population": 20, "think_time": 3.0, "service_time": 0.9}
+GENERAL_FINITE = FINITE | {"service_scv": 2.0}
 CONNECTED = {"connections": 4, "database_time": 0.3}
 POOL = {"servers": 6, "cores": 2.0, "cpu_time": 0.25, "service_time": 0.9} | CONNECTED
 MEANS = ("throughput", "utilization", "wait_probability", "waiting_time", "response_time")
@@ -29,6 +30,8 @@ FUNCTIONS: dict[str, dict[str, float]] = {
     "mmck_response_time_tail": {"t": 0.7} | LIMITED,
     **{f"mgc_{q}": GENERAL for q in ("wait_probability", "waiting_time")},
     **{f"mgc_{q}_time_quantile": {"p": 0.9} | GENERAL for q in ("waiting", "response")},
+    **{f"mgc_finite_{q}": GENERAL_FINITE for q in ("throughput", "wait_probability", "waiting_time")},
+    "mgc_finite_response_time_quantile": {"p": 0.9} | GENERAL_FINITE,
     **{f"finite_{q}": FINITE for q in MEANS},
     **{f"finite_{q}_time_tail": {"t": 0.7} | FINITE for q in ("waiting", "response")},
     **{f"finite_{q}_time_quantile": {"p": 0.9} | FINITE for q in ("waiting", "response")},

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.simulation import interval
+from scipy.integrate import quad
 from scipy.special import ndtr, ndtri
 
 from capacity import Host, Objective, Scenario, Worker, Workload, forecast, queueing, recommend
@@ -258,3 +259,24 @@ def test_constant_times_leave_room_for_more_users_and_heavy_tails_for_fewer():
     bands = [forecast(scenario(scv), pool=3).bands[1].users for scv in (0, 1, 4)]
     assert bands == sorted(bands, reverse=True)
     assert len(set(bands)) == 3
+
+
+@pytest.mark.parametrize("scv", [0.0, 0.3, 1.0, 4.0])
+@pytest.mark.parametrize("t", [0.1, 1.0, 2.5, 40.0])
+def test_moments_of_limited_times_are_the_integrals_of_their_tail(scv: float, t: float) -> None:
+    scvs = np.array([scv])
+
+    def longer(y: float) -> float:
+        return float(np.exp(spread.log_service_tail(np.array([y]), scvs))[0])
+
+    mean, square = spread.limited_moments(np.array([t]), scvs)
+    parts = {"limit": 200, "points": [min(1.0, t / 2)]}
+    assert mean[0] == pytest.approx(quad(longer, 0, t, **parts)[0], rel=1e-7)
+    assert square[0] == pytest.approx(quad(lambda y: 2 * y * longer(y), 0, t, **parts)[0], rel=1e-7)
+
+
+def test_moments_of_times_without_a_limit() -> None:
+    scv = np.array([0.0, 0.3, 1.0, 4.0])
+    mean, square = spread.limited_moments(np.full(4, np.inf), scv)
+    np.testing.assert_allclose(mean, 1.0, rtol=1e-12)
+    np.testing.assert_allclose(square, 1.0 + scv, rtol=1e-12)
