@@ -50,8 +50,8 @@ def host_cautions(scenario: Scenario, balancing: Balancing) -> tuple[str, ...]:
         )
     if balancing in ("least_connections", "shared_queue"):
         cautions.append(
-            f"{balancing.replace('_', ' ')}: computed as one pool of all workers on all cores, which only a balancer "
-            "that knows every host's requests comes near; several balancers side by side each know their own"
+            f"{balancing.replace('_', ' ')}: only a balancer that knows every host's requests comes near it; several "
+            "balancers side by side each know their own"
         )
     if balancing == "round_robin" and scenario.workload.service_scv != 1:
         cautions.append(
