@@ -332,10 +332,7 @@ def prediction_cautions(predictions: Sequence[Prediction], *, model: ModelName =
     endless = [p for p in predictions if p.response_time is None and p.refused is None]
     if endless:  # of those with an end, overload_caution says it
         who = "the given rate" if endless[0].users is None else ", ".join(str(p.users) for p in endless) + " users"
-        cautions.append(
-            f"at {who} more is asked than the pool can complete: the queue grows without bound, so times "
-            "have no finite value, until users leave or the backlog is full"
-        )
+        cautions.append(f"at {who} more is asked than can be completed: the queue and all times grow without bound")
     held_up = [p for p in predictions if (p.database_utilization or 0.0) >= _HELD_UP]
     if held_up:
         cautions.append(
