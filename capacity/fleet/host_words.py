@@ -13,7 +13,7 @@ __all__ = ["host_cautions", "host_reason", "host_steps"]
 def host_reason(scenario: Scenario, rate: float, hosts: int, workers: int, spare: int, *, found: bool) -> str:
     """Why so many hosts."""
     users = scenario.workload.users
-    who = f"{format_rate(rate)} come" + (f" from {plural(users, 'user')}" if users else "")
+    who = format_rate(rate) + (f" from {plural(users, 'user')}" if users else "")
     if not found:
         return f"{who}: no number of hosts meets the objective"
     out = f", and the load itself with {plural(spare, 'host')} out" if spare else ""

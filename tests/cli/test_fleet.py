@@ -145,7 +145,7 @@ def test_the_json_of_every_question_is_what_its_schema_says(what: str) -> None:
 def test_hosts_are_said_in_words() -> None:
     out = run("fleet", "hosts", "--users", "600").out
     assert "5 hosts, 38 workers each (40 fit); 5 with none to spare" in out
-    assert "480/s come from 600 users: 5 hosts of 38 workers carry 1.25 times that within the objective" in out
+    assert "480/s from 600 users: 5 hosts of 38 workers carry 1.25 times that within the objective" in out
     assert "round_robin (this)" in out
 
 
