@@ -25,7 +25,8 @@ COLOURS: dict[Verdict, str] = {
 }
 _NOTHING = "-"
 _SHOWN = 0.0005  # a share below it is 0 % to a reader
-_NARROW = 100  # columns; below it the predictions give up their padding rather than their words
+_NARROW = 100  # characters; below it the predictions give up their padding rather than their words
+_MANY = 10  # columns; with more of them, too
 
 
 def recommendation_text(result: Recommendation, console: Console) -> RenderableType:
@@ -151,8 +152,6 @@ def _bands(result: Recommendation, box: Box) -> Table:
 
 def _predictions(predictions: Sequence[Prediction], console: Console, *, title: str) -> Table:
     table = Table(box=box_for(console), title=title, title_justify="left", title_style="bold")
-    if console.width < _NARROW:
-        table.padding, table.show_edge = 0, False
     known_cpu = any(p.cpu_utilization is not None for p in predictions)
     known_database = any(p.database_utilization is not None for p in predictions)
     # folded, since a number cut off by an ellipsis reads as another number
@@ -172,6 +171,8 @@ def _predictions(predictions: Sequence[Prediction], console: Console, *, title: 
     times = ["must wait", "mean response", "95 % within", "slowdown", *(["Apdex"] if known_apdex else [])]
     for name in (*busy, *times, *(name for name, _ in lost)):
         table.add_column(name, justify="right", overflow="fold")
+    if console.width < _NARROW or len(table.columns) > _MANY:
+        table.padding, table.show_edge = 0, False
     for row, p in enumerate(predictions):
         shares = [p.utilization, *([p.cpu_utilization] if known_cpu else [])]
         shares += [p.database_utilization] if known_database else []
