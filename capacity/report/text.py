@@ -25,8 +25,8 @@ COLOURS: dict[Verdict, str] = {
 }
 _NOTHING = "-"
 _SHOWN = 0.0005  # a share below it is 0 % to a reader
-_NARROW = 100  # columns; below it the predictions give up their padding rather than their words
-_ROOMY = 10  # columns of predictions that have room for padding
+_NARROW = 100  # characters; below it the predictions give up their padding rather than their words
+_MANY = 10  # columns; with more of them, too
 
 
 def recommendation_text(result: Recommendation, console: Console) -> RenderableType:
@@ -171,7 +171,7 @@ def _predictions(predictions: Sequence[Prediction], console: Console, *, title: 
     times = ["must wait", "mean response", "95 % within", "slowdown", *(["Apdex"] if known_apdex else [])]
     for name in (*busy, *times, *(name for name, _ in lost)):
         table.add_column(name, justify="right", overflow="fold")
-    if console.width < _NARROW or len(table.columns) > _ROOMY:
+    if console.width < _NARROW or len(table.columns) > _MANY:
         table.padding, table.show_edge = 0, False
     for row, p in enumerate(predictions):
         shares = [p.utilization, *([p.cpu_utilization] if known_cpu else [])]
