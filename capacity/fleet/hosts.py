@@ -182,6 +182,9 @@ def size_hosts(
     table = asked.rows(np.array([float(count)]))
     most = float(asked.ceiling(table)[0])
     size = np.array([workers if found else max(most, 1.0)])
+    if not found:  # what is shown has one worker at least, and that one its connections
+        own = np.maximum(table["host.database_connections"], table["worker.database_connections"])
+        table = {**table, "host.database_connections": own}
     running = (count, count - spare_hosts) if spare_hosts else (count,)
     edges = Edges() if edges is None else edges
     situations = tuple(

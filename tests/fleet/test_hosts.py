@@ -95,6 +95,13 @@ def test_connections_that_no_number_of_hosts_leaves_enough_of_are_named():
     assert "60 are free" in plan.next_steps[0]
 
 
+def test_hosts_that_have_not_even_one_connection_each_are_shown_with_one():
+    """More hosts than connections: there was no pool to predict."""
+    plan = size_hosts(site(host={"database_connections": 3}, workload={"cpu_time": "200ms", "database_time": "200ms"}))
+    assert (plan.feasible, plan.most_workers) == (False, 0)
+    assert {(seen.prediction.verdict, seen.prediction.utilization) for seen in plan.situations} == {("overloaded", 1)}
+
+
 def test_an_objective_that_a_request_misses_alone_is_named():
     plan = size_hosts(site(objective={"response_time": 0.3}))
     assert not plan.feasible
