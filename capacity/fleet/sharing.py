@@ -69,12 +69,13 @@ class SharedHost:
     def factors(self, level: Array) -> Array:
         """Times its expected load that each pool is to carry, a row a level and a column a pool.
 
-        Below 1 a pool of weight w carries level^(1/w), above it level^(w/v) up to its headroom, v the least weight. At
-        1 all carry just what is expected, a heavier pool has more of whatever is left, and less of what is missing; at
-        the headroom everybody carries it, however small the weights.
+        Below 1 a pool of weight w carries level^(most/w), above it level^(w/least) up to its headroom, with the most
+        and the least weight of all. At 1 all carry just what is expected, a heavier pool has more of whatever is left,
+        and less of what is missing; at the headroom everybody carries it. However far apart the weights are, some pool
+        carries the level itself, so that levels tell loads apart.
         """
-        height = level[:, None]
-        power = np.where(height < 1.0, 1.0 / self.weight, self.weight / self.weight.min())
+        height, weight = level[:, None], self.weight
+        power: Array = np.where(height < 1.0, weight.max() / weight, weight / weight.min())
         return np.minimum(height**power, self.headroom)
 
     def beside(self, own: Array, busy: Array, rows: Rows) -> dict[str, Column]:

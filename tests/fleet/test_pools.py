@@ -85,6 +85,15 @@ def test_a_weight_moves_workers_only_where_they_are_short():
     assert counts(allot_pools(fleet_of(weights={"forum": 5}))) == counts(allot_pools(fleet_of()))
 
 
+@pytest.mark.parametrize("weight", [1e-3, 1, 100])
+def test_equal_weights_share_as_equals_whatever_they_are(weight):
+    alike = dict.fromkeys(RATES, weight)
+    equal, weighted = (allot_pools(fleet_of(weights=each, host={"ram": "3GiB"})) for each in (None, alike))
+    assert counts(weighted) == counts(equal)
+    below, _, intranet = allot_pools(fleet_of(weights=alike | {"intranet": 0.03}, host={"ram": "3GiB"})).pools
+    assert (below.pool.max_children, intranet.pool.max_children) == (equal.pools[0].pool.max_children, 1)
+
+
 @pytest.mark.parametrize("light", [1e-3, 1e-320])
 @pytest.mark.parametrize("ram", ["8GiB", "3GiB"])
 def test_a_weight_may_be_as_small_as_it_likes(light, ram):
