@@ -3,7 +3,7 @@
 The open model with a limited accept queue, over columns. Of N users the finite model says nothing here: those who give
 up ask again while their old request is still in the queue, and that model has no such request.
 
-Service times are taken as exponential. `docs/explanation/overload.md` states the error for others.
+Service times have any spread from 0 to 4. `docs/explanation/overload.md` states the error where it is not 1.
 """
 
 from __future__ import annotations

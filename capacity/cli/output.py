@@ -92,6 +92,7 @@ def write(text: str, output: str | None, *, replaces: str | None = None) -> None
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")  # a pipe or a device
         return
+    _keep_inputs(path)
     path = path.resolve()  # what a link points to is written, not the link
     if replaces is not None:
         _keep_others(path, str(output), replaces.encode())
@@ -99,6 +100,23 @@ def write(text: str, output: str | None, *, replaces: str | None = None) -> None
         _write_whole(path, text)
     else:  # a file that may be written in a directory that may not
         path.write_text(text, encoding="utf-8")
+
+
+def _keep_inputs(path: Path) -> None:
+    """Refuse to write over what the command reads: a pool file holds more than a recommendation does."""
+    context = click.get_current_context(silent=True)
+    given = {} if context is None else {**context.params, "output": None}
+    names = [name for value in given.values() for name in (value if isinstance(value, tuple) else (value,))]
+    if any(isinstance(name, str) and _is(path, name) for name in names):
+        rule, hint = "must be another file than those that are read", "give another name"
+        raise InvalidInput([Problem("--output", rule, shown(str(path), longest=200), hint)])
+
+
+def _is(path: Path, name: str) -> bool:
+    try:
+        return path.samefile(name)
+    except (OSError, ValueError):  # no file has this name, or can have it
+        return False
 
 
 def _keep_others(path: Path, output: str, beginning: bytes) -> None:
@@ -150,6 +168,7 @@ def check_writable(output: str | None) -> None:
     existed = os.path.lexists(path)
     if existed and not path.is_file():
         return  # a pipe's reader would take the trial for all of it, and a link to nothing would lose itself
+    _keep_inputs(path)
     with path.open("a", encoding="utf-8"):  # raises what writing would raise
         pass
     if not existed:

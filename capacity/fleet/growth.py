@@ -168,7 +168,7 @@ def grow(
     try:
         last = start + timedelta(days=math.ceil(years * _YEAR))
     except OverflowError:
-        raise InvalidInput([Problem("start", "must be a date long before the year 9999", shown(start))]) from None
+        raise InvalidInput([Problem("start", "must be a date long before the year 9999", str(start))]) from None
     days = np.arange((last - start).days + 1.0)
     curves = {"users": trend.users, "low": trend.low, "high": trend.high}
     over_time = {name: curve(days / _YEAR) for name, curve in curves.items()}
@@ -222,7 +222,9 @@ def _users_today(scenario: Scenario) -> float:
 
 
 def _observed(start: date, series: Any) -> tuple[Column, Column]:
-    rows = list(series)
+    rows = list(series) if isinstance(series, Iterable) else None
+    if rows is None:
+        raise InvalidInput([Problem("series", "must be a list of dates and users", shown(series))])
     if not _LEAST_OBSERVED <= len(rows) <= _MOST_OBSERVED:
         rule = f"must have {_LEAST_OBSERVED} to {_MOST_OBSERVED} observations"
         raise InvalidInput([Problem("series", rule, str(len(rows)))])

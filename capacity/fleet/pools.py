@@ -80,17 +80,17 @@ def allot_pools(fleet: Fleet, *, edges: Edges | None = None) -> Allotment:
     require_edges(edges)
     host = _shared_host(fleet)
     every: Rows = np.arange(host.weight.size)
-    needed, wanted = (host.needs(np.full(every.size, level), every) for level in (1.0, host.most))
+    needed, wanted = (host.needs(np.full(every.size, level), every) for level in (1.0, host.headroom))
     attainable = host.attainable()
     names = np.argsort(np.argsort([pool.name.lower() for pool in fleet.pools]))
     workers = allot(
         attainable.needs,
         np.stack([takes for takes, _ in host.takes.values()]),
         np.array([available for _, available in host.takes.values()]),
-        most=host.most,
+        most=host.headroom,
         rank=np.argsort(np.lexsort((names, -host.weight))).astype(np.float64),
     )
-    factor = attainable.factors(levels_of(attainable.needs, workers, host.most))[every, every]
+    factor = attainable.factors(levels_of(attainable.needs, workers, host.headroom))[every, every]
     factor = np.where(host.hopeless, 0.0, factor)
     resources = _resources(fleet, host, needed, wanted, workers)
     beside = host.beside(host.work, np.full(every.size, host.work.sum()), every)

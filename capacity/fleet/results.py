@@ -134,9 +134,13 @@ class HostPlan(Result):
     assumptions: tuple[Assumption, ...] = ()
 
     def __repr__(self) -> str:
-        if not self.feasible:
-            return "<HostPlan: INFEASIBLE>"
-        return f"<HostPlan: {self.hosts} hosts, {self.pool.max_children} workers each, {self.spare_hosts} spare>"
+        return f"<HostPlan: {_in_short(self, 'hosts')}>"
+
+
+def _in_short(plan: HostPlan, what: str) -> str:
+    if not plan.feasible:
+        return "INFEASIBLE"
+    return f"{plan.hosts} {what}, {plan.pool.max_children} workers each, {plan.spare_hosts} spare"
 
 
 class PodShape(Result):
@@ -166,7 +170,7 @@ class PodPlan(Result):
         return self.plan.feasible
 
     def __repr__(self) -> str:
-        return f"<PodPlan: {self.plan!r}>"
+        return f"<PodPlan: {_in_short(self.plan, 'pods')}>"
 
 
 class VerdictEnd(Result):
@@ -210,4 +214,4 @@ class Growth(Result):
 
     def __repr__(self) -> str:
         ends = ", ".join(f"{end.verdict} until {end.ends or 'beyond'}" for end in self.ends)
-        return f"<Growth: {self.yearly_growth:+.3g} a year: {ends}>"
+        return f"<Growth: {100.0 * self.yearly_growth:+.3g} % a year: {ends}>"

@@ -46,11 +46,6 @@ class SharedHost:
         return float(self.table["policy.headroom"][0])
 
     @cached_property
-    def most(self) -> float:
-        """Level at which every pool carries its headroom."""
-        return float(self.headroom ** (1.0 / self.weight.min()))
-
-    @cached_property
     def hopeless(self) -> NDArray[np.bool_]:
         """Whether a request takes too long by itself, so that no load is small enough for the objective."""
         return objective.excess_alone(self.table) > 0
@@ -70,14 +65,17 @@ class SharedHost:
         }
         return {name: limit for name, limit in limits.items() if not np.isnan(limit[1])}
 
+    @np.errstate(over="ignore")
     def factors(self, level: Array) -> Array:
         """Times its expected load that each pool is to carry, a row a level and a column a pool.
 
-        Below 1 a pool of weight w carries level^(1/w), above it level^w up to its headroom: at 1 all carry just what is
-        expected, and a heavier pool has more of whatever is left, and less of what is missing.
+        Below 1 a pool of weight w carries level^(1/w), above it level^(w/v) up to its headroom, v the least weight. At
+        1 all carry just what is expected, a heavier pool has more of whatever is left, and less of what is missing; at
+        the headroom everybody carries it, however small the weights.
         """
         height = level[:, None]
-        return np.minimum(height ** np.where(height < 1.0, 1.0 / self.weight, self.weight), self.headroom)
+        power = np.where(height < 1.0, 1.0 / self.weight, self.weight / self.weight.min())
+        return np.minimum(height**power, self.headroom)
 
     def beside(self, own: Array, busy: Array, rows: Rows) -> dict[str, Column]:
         """Table of some pools with the cores that the others leave them, all together keeping so many busy.

@@ -82,7 +82,8 @@ def _finite(pool: Pool, c: Array, service_time: Array, scv: Array) -> Pool:
     longer, fewer, _ = _beside_exponential(c, spare, scv)
     batch = _finite_general.batch(c, late / c, mean / c, scv, waits, longer / fewer)
     states, late = _finite_general.beyond(places / batch, mean / batch)
-    waits = np.where(waits < 1, fewer / (1.0 + (1.0 / waits - 1.0) * np.exp(exponential - states)), 1.0)
+    some = fewer / (1.0 + (1.0 / waits - 1.0) * np.exp(exponential - states))
+    waits = np.where((waits > 0) & (waits < 1), some, waits)  # nobody stays nobody, also where nobody thinks
     # never more than every worker can complete
     population, least = pool["places"] + c, (pool["places"] + c - mean) / full - hold
     waiting = np.where(pool["places"] > 0, np.maximum(waits * late * batch / full, least), 0.0)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from capacity.cli.options import FIELDS
 
-from .conftest import Ran, assert_refused, run, spawn
+from .conftest import FILE, WWW, Ran, assert_refused, run, spawn
 
 SCENARIO = """
 [host]
@@ -418,6 +418,26 @@ def test_a_link_to_nothing_stays_a_link(tmp_path: Path) -> None:
     assert run("recommend", "--format", "json", "-o", str(tmp_path / "link")).code == 0
     assert (tmp_path / "link").is_symlink()
     assert "pool" in (tmp_path / "target.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("recommend", "{file}", "--format", "json"),
+        ("recommend", "--pool-file", "{file}", "--no-measure", "--format", "conf"),
+        ("sweep", "{file}", "--axis", "users=1:3", "--format", "csv"),
+        ("replay", "--access-log", "no.log", "--access-log", "{file}", "--workers", "3"),
+    ],
+    ids=lambda line: f"{line[0]} {line[1]}",
+)
+def test_what_is_read_is_not_written_over(tmp_path: Path, line: tuple[str, ...]) -> None:
+    kept, link = tmp_path / "kept", tmp_path / "link"
+    kept.write_text(WWW if "--pool-file" in line else FILE, encoding="utf-8")
+    link.symlink_to(kept)
+    before = kept.read_bytes()
+    words = [word.format(file=kept) for word in line]
+    assert_refused(run(*words, "-o", str(link)), "--output must be another file than those that are read")
+    assert kept.read_bytes() == before
 
 
 def test_a_pipe_is_not_tried_out(tmp_path: Path) -> None:

@@ -83,6 +83,9 @@ FORECAST += [
 ]
 FORECAST += [("--workers", "1000000", "--model", model) for model in ("open", "finite")]
 FORECAST.append(("--workers", "1000", "--at", "1,1000000000"))
+FORECAST.append(
+    ("--model", "finite", "--think-time", "0s", "--service-scv", "0.5", "--at", "3,20,21", "--workers", "20")
+)
 
 
 def assert_finite(value: Any) -> None:

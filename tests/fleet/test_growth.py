@@ -142,12 +142,17 @@ def test_observations_that_tell_nothing_are_called_so():
         ({"series": [(START, 100.0)] * 6}, "series must be of more than one day"),
         ({"series": [(START, 0.0)] * 6}, "series, users 1 must be a number above 0"),
         ({"series": ["2026", 5, 5, 5, 5]}, "series, observation 1 must be a date and users"),
+        ({"series": 42}, "series must be a list of dates and users; got 42"),
         ({"series": weeks(0.5), "confidence": 1}, "confidence must be a number above 0.01 and at most 0.99"),
     ],
 )
 def test_what_is_no_question_is_refused(options, words):
     with pytest.raises(InvalidInput, match=words):
         grow(SITE, **{"start": START, "pool": 40} | options)
+
+
+def test_a_growth_in_short_is_in_percent():
+    assert repr(grow(SITE, start=START, yearly_growth=0.25, pool=40)).startswith("<Growth: +25 % a year: comfortable")
 
 
 def test_growth_needs_users():

@@ -220,6 +220,7 @@ def pod(**tables):
 
 def test_pods_are_hosts_with_limits():
     plan = size_pods(pod(), spare_pods=1, surge_pods=2)
+    assert repr(plan).startswith(f"<PodPlan: {plan.plan.hosts} pods, ")
     assert plan.plan == size_hosts(pod(), spare_hosts=1, surge_hosts=2, balancing="random")
     assert [shape.ram for shape in plan.shapes] == [2**28, 2**29, 2**30, 2**31, 2**32]
     same = plan.shapes[2]

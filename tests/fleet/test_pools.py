@@ -85,6 +85,19 @@ def test_a_weight_moves_workers_only_where_they_are_short():
     assert counts(allot_pools(fleet_of(weights={"forum": 5}))) == counts(allot_pools(fleet_of()))
 
 
+@pytest.mark.parametrize("light", [1e-3, 1e-320])
+@pytest.mark.parametrize("ram", ["8GiB", "3GiB"])
+def test_a_weight_may_be_as_small_as_it_likes(light, ram):
+    """Levels are counted in the least weight: they ran up to headroom^(1/weight), and the search never ended."""
+    shares = allot_pools(fleet_of(weights={"forum": light}, host={"ram": ram})).pools
+    got = {share.name: share.load_factor for share in shares}
+    if ram == "8GiB":
+        assert list(got.values()) == pytest.approx([1.25] * 3)
+    else:  # the light one keeps the worker that FPM wants, and nothing else
+        assert (shares[1].pool.max_children, got["intranet"]) == (1, pytest.approx(1.25))
+        assert got["forum"] < 0.1 < 0.75 < got["shop"]
+
+
 def test_pools_that_need_too_much_memory_are_named_with_what_they_lack():
     result = allot_pools(fleet_of(host={"ram": "2.8GiB"}))
     assert not result.feasible

@@ -188,3 +188,15 @@ def test_the_ends_of_a_probability():
     # the one other ahead takes no longer than his service
     two = {"servers": 1, "population": 2, "think_time": 0.1, "service_time": 0.25, "service_scv": 0.0}
     assert queueing.mgc_finite_response_time_quantile(0.9999, **two) <= 0.5
+
+
+@pytest.mark.parametrize("scv", [0.0, 0.5, 4.0])
+def test_users_who_do_not_think_fill_their_servers_or_wait_for_one(scv):
+    """Nobody waits while each has a server of his own; with more users everybody does, and the servers are full."""
+    pool = {"servers": 4, "population": [1, 3, 4, 5, 40], "think_time": 0.0, "service_time": 0.25, "service_scv": scv}
+    assert queueing.mgc_finite_wait_probability(**pool).tolist() == [0, 0, 0, 1, 1]
+    assert queueing.mgc_finite_throughput(**pool) == pytest.approx([4, 12, 16, 16, 16])
+    alone = queueing.mgc_finite_response_time_quantile(0.95, **{**pool, "population": 1})
+    quantiles = queueing.mgc_finite_response_time_quantile(0.95, **pool)
+    assert quantiles[:3] == pytest.approx(alone)
+    assert alone < quantiles[3] < quantiles[4] < np.inf
