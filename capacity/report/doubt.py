@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from capacity.doubt.telling import both, value_in_words
+from capacity.report.fitting import fitted
 from capacity.report.text import box_for, section
 from capacity.units import format_seconds
 from capacity.what_if_results import Answer, InputSensitivity, Part, Sensitivity
@@ -17,6 +18,7 @@ __all__ = ["sensitivity_text"]
 
 _NOTHING: Final = "-"
 _BAR: Final = 10
+_ROOM_FOR_BARS: Final = 100  # columns
 
 
 def sensitivity_text(result: Sensitivity, console: Console) -> RenderableType:
@@ -54,7 +56,8 @@ def _tornado(result: Sensitivity, console: Console) -> Table:
     table.add_column("input", overflow="fold")
     for name in ("from", "to", "workers", "users", "95 % within", "1 % more: users"):
         table.add_column(name, justify="right", overflow="fold")
-    table.add_column("", no_wrap=True)
+    if bars := console.width >= _ROOM_FOR_BARS:
+        table.add_column("", no_wrap=True)
     longest = max(map(_length, result.inputs), default=0.0)
     for each in result.inputs:
         slope = each.users_elasticity
@@ -66,9 +69,9 @@ def _tornado(result: Sensitivity, console: Console) -> Table:
             both(_users(each.at_low), _users(each.at_high)),
             both(_time(each.at_low), _time(each.at_high)),
             _NOTHING if slope is None else f"{slope:+.2f} %",
-            "#" * round(_BAR * _length(each) / longest) if longest else "",
+            *(["#" * round(_BAR * _length(each) / longest) if longest else ""] if bars else []),
         )
-    return table
+    return fitted(table, console)
 
 
 def _tipping(result: Sensitivity, console: Console) -> Table:
@@ -87,7 +90,7 @@ def _tipping(result: Sensitivity, console: Console) -> Table:
                 value_in_words(each.value, each.unit),
                 *(cell or _NOTHING for cell in cells),
             )
-    return table
+    return fitted(table, console)
 
 
 def _ends(each: InputSensitivity, part: Part) -> str:
