@@ -19,6 +19,7 @@ __all__ = [
     "format_fraction",
     "format_rate",
     "format_seconds",
+    "format_value",
     "parse_bytes",
     "parse_rate",
     "parse_seconds",
@@ -251,6 +252,32 @@ def format_fraction(fraction: float) -> str:
     ('75 %', '45.7 %', '0 %')
     """
     return f"{_without_zeros(_three_digits(fraction * 100))} %"
+
+
+def format_value(value: float, unit: str) -> str:
+    """Write a number of one of our units as people read it.
+
+    Parameters
+    ----------
+    value : float
+        In SI units.
+    unit : str
+        As the JSON Schema of its field has it: ``s``, ``byte``, ``1/s``; with any other, four digits.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> format_value(0.25, "s"), format_value(4 * 2**30, "byte"), format_value(150, "1")
+    ('250 ms', '4.00 GiB', '150')
+    """
+    if unit == "s":
+        return format_seconds(value)
+    if unit == "byte":
+        return format_bytes(value)
+    return format_rate(value) if unit == "1/s" else f"{value:.4g}"
 
 
 def _three_digits(value: float) -> str:

@@ -389,4 +389,4 @@ def moment(seconds: float) -> str:
 
 
 def _span(log: Traffic) -> str:
-    return "" if log.first is None else f"{moment(log.first)} + {format_seconds(log.seconds)}"
+    return "" if log.first is None else f"{moment(log.first)} to {moment(log.first + log.seconds)}"

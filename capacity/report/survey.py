@@ -179,7 +179,7 @@ def _traffic(log: Traffic, console: Console) -> list[RenderableType]:
     lines += log.format.notes
     parts: list[RenderableType] = [section("The load in the access log", lines)]
     if log.routes and not (len(log.routes) == 1 and log.routes[0].name == "(none)"):
-        parts += ["", _routes(log, console)]
+        parts += [_routes(log, console)]
     return parts
 
 
