@@ -262,7 +262,7 @@ def format_value(value: float, unit: str) -> str:
     value : float
         In SI units.
     unit : str
-        As the JSON Schema of its field has it: ``s``, ``byte``, ``1/s``; with any other, four digits.
+        As the JSON Schema of its field has it: ``s``, ``byte``, ``1/s``; with any other, whole or with four digits.
 
     Returns
     -------
@@ -270,14 +270,16 @@ def format_value(value: float, unit: str) -> str:
 
     Examples
     --------
-    >>> format_value(0.25, "s"), format_value(4 * 2**30, "byte"), format_value(150, "1")
-    ('250 ms', '4.00 GiB', '150')
+    >>> format_value(0.25, "s"), format_value(4 * 2**30, "byte"), format_value(65535.0, "1")
+    ('250 ms', '4.00 GiB', '65535')
     """
     if unit == "s":
         return format_seconds(value)
     if unit == "byte":
         return format_bytes(value)
-    return format_rate(value) if unit == "1/s" else f"{value:.4g}"
+    if unit == "1/s":
+        return format_rate(value)
+    return f"{value:.0f}" if value == round(value) else f"{value:.4g}"
 
 
 def _three_digits(value: float) -> str:

@@ -221,7 +221,7 @@ def _unit(field: str) -> Any:
         return format_seconds
     if name == "arrival_rate":
         return format_rate
-    return lambda value: f"{value:.3g}"
+    return lambda value: f"{value:.0f}" if value == round(value) else f"{value:.3g}"
 
 
 def _or_none(show: Any, value: float | None) -> str:
