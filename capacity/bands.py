@@ -133,7 +133,8 @@ def _band(scenario: Scenario, workers: int, prediction: Prediction, model: Model
     laws = []
     for row in range(size):
         one = np.array([row])
-        law = _laws(_Case(take(rows, one), take(pool, one), load[row], servers[row], model), seconds, levels)
+        case = _Case(take(rows, one), take(pool, one), load[row], servers[row], model)
+        law = _laws(case, seconds, levels, first=row == 0)
         if law is None:
             return None
         laws.append(law)
@@ -158,7 +159,7 @@ def _interval(values: Column, draws: int, most: float) -> Interval | None:
 def _drawn(scenario: Scenario, table: Table) -> dict[str, Column]:
     """Rows with the doubted values drawn from their ranges, always the same ones; one row where none is doubted.
 
-    Logarithms are normal on either side of the value.
+    The first has the values as they are. Logarithms are normal on either side of the value.
     """
     ranges = {}
     for name in _DOUBTED:
@@ -189,8 +190,12 @@ def _even_step(dimensions: int) -> float:
     return 1.0 / x
 
 
-def _laws(case: _Case, seconds: float, levels: Column) -> Laws | None:
-    """Quantiles of what a window shows of one pool, inf where its queue has no end; None: it has too many states."""
+def _laws(case: _Case, seconds: float, levels: Column, *, first: bool) -> Laws | None:
+    """Quantiles of what a window shows of one pool, inf where its queue has no end; None: it has too many states.
+
+    What has a band is decided by the ``first`` draw, the values as they are: if others had a say, a band would be
+    known only where the pool happens to be taken for quick.
+    """
     table, pool, _, c, model = case
     if not np.isfinite(pool["response_time"][0]):
         return {name: np.full(levels.size, np.inf) for name in _QUANTITIES}
@@ -211,12 +216,12 @@ def _laws(case: _Case, seconds: float, levels: Column) -> Laws | None:
         skewness[3] = skewness[2] * (deviation[2] / deviation[3]) ** 3
     laws = dict(zip(_MEANS, strayed(levels, means, deviation, skewness).T, strict=True))
     requests, unknown = seconds * means[0], np.full(levels.size, np.nan)
-    if requests * pool["wait_probability"][0] < _FEW_WAIT:
+    if first and requests * pool["wait_probability"][0] < _FEW_WAIT:
         laws["waiting_time"] = unknown
-    if scv > 1.0 and periods < _SHORT:
+    if first and scv > 1.0 and periods < _SHORT:
         laws["throughput"] = unknown
     own_law = scv == 1.0 and pool["hold"][0] <= _STRETCHED * service_time(table)[0]
-    known = own_law and periods >= _SHORT and requests >= _FEW_COME
+    known = not first or (own_law and periods >= _SHORT and requests >= _FEW_COME)
     return laws | {"response_time_p95": _quantile(case, chain, seconds, levels) if known else unknown}
 
 

@@ -86,8 +86,8 @@ def forecast(
     model : {'open', 'finite'}
         ``open``: requests keep coming at users x requests per click / (think time + service time), whatever
         happens (M/M/c, or the shared-cores pool where ``cpu_time`` is known). ``finite``: who waits sends nothing
-        (M/M/c//N), which is right for a known set of people. Beyond a ``service_scv`` of 4, and up to 16, the open
-        model's figures are simulated (some seconds, always the same figures).
+        (M/M/c//N; M/G/c//N by ``service_scv``), right for a known set of people. Beyond a ``service_scv`` of 4, and
+        up to 16, the open model's figures are simulated (some seconds, always the same figures).
     edges : Edges, optional
         The edges between verdicts.
     step : (int, int), optional
@@ -127,7 +127,7 @@ def forecast(
     >>> (minute,) = forecast(Scenario.example(), pool=40, users=[180], window=60).predictions
     >>> wait = minute.band.waiting_time
     >>> f"{minute.waiting_time:.3f} s, within a minute {wait.low:.3f} to {wait.high:.3f} s"
-    '0.026 s, within a minute 0.014 to 0.041 s'
+    '0.026 s, within a minute 0.013 to 0.046 s'
     """
     require(scenario, edges)
     settings = _pool_settings(scenario, pool)

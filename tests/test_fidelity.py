@@ -5,17 +5,18 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.fidelity import page
 from benchmarks.fidelity.calibration import Calibration
 from benchmarks.fidelity.cases import SCV, Case, grid, quick
 from benchmarks.fidelity.load import Plan, Record, drive
 from benchmarks.fidelity.measure import Run, Used, disturbances, figures
-from benchmarks.fidelity.predict import from_inputs, from_run, replayed
+from benchmarks.fidelity.predict import IN_BAND, from_inputs, from_run, replayed
 from capacity.queueing import replay
 
 MACHINE = Calibration(
@@ -72,6 +73,21 @@ def test_a_flawless_pool_gives_the_figures_of_the_queue() -> None:
             assert predicted[name] == pytest.approx(seen[name], rel=allowed), name
     assert seen["queue_length"] == pytest.approx(seen["throughput"] * seen["waiting_time"], rel=0.15)
     assert disturbances(run, on_the_cpu=False) == []
+
+
+def test_the_page_says_how_many_runs_lie_in_their_bands() -> None:
+    case = replace(Case("open", 20, 0.05, utilization=0.8), seconds=60.0)
+    figure = from_inputs(case, MACHINE)
+    for name in IN_BAND:
+        assert figure[f"{name}_low"] < figure[name] < figure[f"{name}_high"], name
+    sound = {"case": case.name, "settings": asdict(case), "disturbed": [], "inputs": figure, "own": figure}
+    runs = [
+        {**sound, "measured": figure},
+        {**sound, "measured": figure | {"response_time": 2 * figure["response_time"]}},
+        {**sound, "measured": figure, "disturbed": ["late"]},
+    ]
+    text = "\n".join(page._coverage(runs))
+    assert "| open to utilization 0.8 | the inputs | 2 of 2 | 1 of 2 | 2 of 2 |" in text
 
 
 def test_a_late_generator_and_others_on_the_cores_are_marked() -> None:

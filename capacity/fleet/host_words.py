@@ -13,7 +13,7 @@ __all__ = ["host_cautions", "host_reason", "host_steps"]
 def host_reason(scenario: Scenario, rate: float, hosts: int, workers: int, spare: int, *, found: bool) -> str:
     """Why so many hosts."""
     users = scenario.workload.users
-    who = f"{format_rate(rate)} come" + (f" from {plural(users, 'user')}" if users else "")
+    who = format_rate(rate) + (f" from {plural(users, 'user')}" if users else "")
     if not found:
         return f"{who}: no number of hosts meets the objective"
     out = f", and the load itself with {plural(spare, 'host')} out" if spare else ""
@@ -50,8 +50,8 @@ def host_cautions(scenario: Scenario, balancing: Balancing) -> tuple[str, ...]:
         )
     if balancing in ("least_connections", "shared_queue"):
         cautions.append(
-            f"{balancing.replace('_', ' ')}: computed as one pool of all workers on all cores, which only a balancer "
-            "that knows every host's requests comes near; several balancers side by side each know their own"
+            f"{balancing.replace('_', ' ')}: only a balancer that knows every host's requests comes near it; several "
+            "balancers side by side each know their own"
         )
     if balancing == "round_robin" and scenario.workload.service_scv != 1:
         cautions.append(

@@ -31,6 +31,7 @@ __all__ = ["HostQuestion", "least_hosts", "loaded", "size_hosts"]
 
 MOST_HOSTS: Final = 10_000
 _AT_ONCE: Final = 16  # numbers of hosts that are tried together
+_DOUBLINGS: Final = 11  # of steps, up to more than the most hosts
 _MOST_USERS: Final = 10**9
 
 
@@ -233,20 +234,24 @@ def _require_count(name: str, value: object, *, least: int, most: int) -> None:
 
 
 def least_hosts(asked: HostQuestion) -> tuple[int | None, float]:
-    """Fewest hosts, and the workers on each; None where none do."""
-    start = asked.first()
-    if bool(objective.excess_alone(asked.table)[0] > 0) or min(asked.alone.values()) < 1:
+    """Fewest hosts, and the workers on each; None where none do.
+
+    The first numbers are tried one by one; then in growing steps, between which more hosts are taken to do no worse.
+    """
+    first = asked.first()
+    if first > MOST_HOSTS or objective.excess_alone(asked.table)[0] > 0 or min(asked.alone.values()) < 1:
         return None, 0.0
-    while start <= MOST_HOSTS:
-        hosts = np.arange(start, min(start + _AT_ONCE, MOST_HOSTS + 1), dtype=np.float64)
-        least, most = asked.least_workers(hosts)
-        found = np.flatnonzero(np.isfinite(least))
-        if found.size:
-            return int(hosts[found[0]]), float(least[found[0]])
-        if (most < 1).any():
-            break  # more hosts than the database has connections for
-        start += max(_AT_ONCE, start // 4)
-    return None, 0.0
+    tried = np.append(first + np.arange(_AT_ONCE), first + _AT_ONCE * 2.0 ** np.arange(_DOUBLINGS))
+    while True:
+        tried = np.unique(np.minimum(tried, MOST_HOSTS)).astype(np.float64)
+        least, _ = asked.least_workers(tried)
+        met = np.flatnonzero(np.isfinite(least))
+        if not met.size:
+            return None, 0.0
+        place = int(met[0])
+        if place == 0 or tried[place] - tried[place - 1] == 1:
+            return int(tried[place]), float(least[place])
+        tried = np.round(np.linspace(tried[place - 1] + 1, tried[place], _AT_ONCE))
 
 
 @np.errstate(all="ignore")

@@ -7,6 +7,7 @@ what a pool says itself comes first. Each pool becomes a `Scenario`, so there is
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -25,6 +26,7 @@ __all__ = ["Fleet", "FleetPool"]
 
 MOST_POOLS: Final = 1000
 MOST_BUSY: Final = 1e5  # erlang; far more than the memory of a host has workers for
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _OF_THE_HOST: Final = ("host", "policy")
 _OF_A_POOL: Final = ("worker", "workload", "objective")
 _LOADS: Final = ("users", "arrival_rate")
@@ -37,7 +39,7 @@ class FleetPool(InputModel):
     Parameters
     ----------
     name : str
-        The pool's name, as in its ``[name]`` section of PHP-FPM.
+        The pool's name, as in its ``[name]`` section of PHP-FPM: 1 to 64 letters, digits, ``_``, ``.`` and ``-``.
     weight : float
         How much this pool matters beside the others where there is not enough for all [-], above 0.
     scenario : Scenario
@@ -49,7 +51,7 @@ class FleetPool(InputModel):
     2.0
     """
 
-    name: str = Field(min_length=1, max_length=60, description="name of the pool", examples=['"shop"'])
+    name: str = Field(description="name of the pool", examples=['"shop"'])
     weight: float = Field(
         1, gt=0, le=100, description="how much the pool matters beside others", examples=[1], json_schema_extra=PURE
     )
@@ -58,8 +60,8 @@ class FleetPool(InputModel):
     @field_validator("name")
     @classmethod
     def _plain(cls, value: str) -> str:
-        if not value.isprintable() or set(value) & set("[]"):
-            raise InvalidInput([Problem("", "must be the name of a pool: printable, without brackets")])
+        if _NAME.fullmatch(value) is None or value.lower() == "global":
+            raise InvalidInput([Problem("", "must be 1 to 64 letters, digits, _, . or -, and not global")])
         return value
 
 

@@ -78,7 +78,6 @@ class Allotment(Result):
     resources: tuple[Resource, ...] = Field(description="those with a limit")
     next_steps: tuple[str, ...]
     cautions: tuple[str, ...]
-    assumptions: tuple[Assumption, ...] = ()
 
     def share(self, name: str) -> PoolShare:
         """What the pool of this name gets; a KeyError where there is none."""

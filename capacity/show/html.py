@@ -116,7 +116,7 @@ def _pieces(result: Any) -> Iterator[str]:
         yield _table(titled(name), tables[name])
     if not tables and measured is None:
         yield _table("", (result,))
-    for name in _LISTS:
+    for name in ("reason", *_LISTS) if tables else _LISTS:  # without tables it is in the row itself
         lines = getattr(result, name, ())
         yield _list(titled(name), (lines,) if isinstance(lines, str) else lines)
 

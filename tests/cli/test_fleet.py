@@ -79,7 +79,8 @@ def test_a_host_that_cannot_carry_its_pools_ends_with_3_and_says_what_is_missing
         ("pool = 3", "pool must be a list"),
         ("[pool]\nname = 'a'", "pool must be a list"),
         (FLEET.replace('"forum"', '"Shop"'), "pool.shop.name must be another"),
-        (FLEET.replace('"forum"', '"a\\nb"'), "must be the name of a pool"),
+        (FLEET.replace('"forum"', '"a\\nb"'), "pool.name must be 1 to 64 letters"),
+        (FLEET.replace('"forum"', '"global"'), "and not global; got 'global'"),
         (FLEET.replace("cpus = 16", "cpus = -1"), "host.cpus must be greater than 0; got -1"),
         (FLEET.replace('"140/s"', '"-140/s"'), "pool.shop.workload.arrival_rate"),
         (FLEET.replace("[worker]", "[wroker]"), "did you mean worker?"),
@@ -144,7 +145,7 @@ def test_the_json_of_every_question_is_what_its_schema_says(what: str) -> None:
 def test_hosts_are_said_in_words() -> None:
     out = run("fleet", "hosts", "--users", "600").out
     assert "5 hosts, 38 workers each (40 fit); 5 with none to spare" in out
-    assert "480/s come from 600 users: 5 hosts of 38 workers carry 1.25 times that within the objective" in out
+    assert "480/s from 600 users: 5 hosts of 38 workers carry 1.25 times that within the objective" in out
     assert "round_robin (this)" in out
 
 

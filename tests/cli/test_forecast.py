@@ -177,3 +177,26 @@ def test_other_workers_are_of_the_same_process_manager(tmp_path: Path) -> None:
     without = forecast("-", "--workers", "9", stdin=FILE.partition("[pool]")[0]).json["pool"]
     assert (without["pm"], without["max_children"]) == ("static", 9)
     assert forecast("--workers", "40", "--step", "50:150").json["step"]["outcomes"][0]["pool"] == pool
+
+
+# --- bands
+
+
+def test_a_window_gives_every_prediction_its_band() -> None:
+    bands = [
+        p["band"] for p in forecast("--workers", "40", "--at", "80,150,180", "--window", "1min").json["predictions"]
+    ]
+    assert [band["window"] for band in bands] == [60.0] * 3
+    for band in bands:
+        assert band["response_time"]["low"] < band["response_time"]["high"]
+
+
+def test_without_a_window_steep_predictions_have_that_of_an_hour() -> None:
+    bands = [p["band"] for p in forecast("--workers", "40", "--at", "80,150,180").json["predictions"]]
+    assert bands[:2] == [None, None]
+    assert bands[2]["window"] == 3600.0
+
+
+@pytest.mark.parametrize("window", ["0s", "-1s", "60", "junk", "", "1e9h"])
+def test_a_window_that_is_no_time_is_refused(window: str) -> None:
+    assert_refused(run("forecast", "--workers", "40", "--window", window))

@@ -202,7 +202,10 @@ POOL = {"name": "www", "workload": {"arrival_rate": 1}}
         ({"pool": None}, ["pool must be a list of 1 to 1000 pools (a pool starts with [[pool]])"]),
         ({"pool": {"name": "www"}}, None),
         ({"pool": [3]}, ["pool 1 must be a table of fields; got 3"]),
-        ({"pool": [{**POOL, "name": ""}]}, ["pool.name must not be empty; got ''"]),
+        (
+            {"pool": [{**POOL, "name": ""}]},
+            ["pool.name must be 1 to 64 letters, digits, _, . or -, and not global; got ''"],
+        ),
         ({"pool": [{**POOL, "wieght": 2}]}, ["pool.www.wieght is not a known field (did you mean weight?)"]),
         ({"pool": [{**POOL, "host": {}}]}, ["pool.www.host is not a known field ([host] is one for all pools)"]),
         ({"pool": [{**POOL, "weight": 0}]}, ["pool.weight must be greater than 0; got 0"]),

@@ -50,7 +50,7 @@ class Case:
     def name(self) -> str:
         """What the pool is."""
         load = f"{self.users} users" if self.users else f"utilization {self.utilization:g}"
-        text = f"{self.workers} workers, {load}"
+        text = f"{self.workers} worker{'' if self.workers == 1 else 's'}, {load}"
         if self.scv != 1:
             text += f", scv {self.scv:g}"
         if self.cpu_share:
@@ -80,7 +80,7 @@ CASES = (
     ),
     *(Case(c, users=n, windows=400) for c, n in ((4, 20), (4, 24), (20, 80), (20, 100), (20, 150), (40, 190))),
     *(Case(8, u, windows=300, cores=2, cpu_share=0.5) for u in (0.7, 0.9)),
-    *(Case(4, 0.8, 500, 400, samples=n) for n in (300, 3000)),
+    *(Case(4, 0.8, 500, 200, samples=n) for n in (300, 3000)),
 )
 THINK_TIME = 4.0  # of users
 
@@ -194,7 +194,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for place, case in enumerate(CASES):
         if fnmatch(case.name, pattern):
-            cells = ["" if math.isnan(share) else f"{share:.1%}" for share in coverage(case, place).values()]
+            cells = ["" if math.isnan(share) else f"{share * 100:.1f} %" for share in coverage(case, place).values()]
             print(f"| {case.name} | {case.seconds:g} | {case.windows} | {' | '.join(cells)} |", flush=True)
 
 

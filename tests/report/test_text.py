@@ -189,3 +189,29 @@ def test_piped_text_is_plain_ascii() -> None:
 def test_markup_in_a_sentence_is_shown_and_not_obeyed() -> None:
     result = EXAMPLE.model_copy(update={"cautions": ("goes into [global], [bold]not[/bold] into [www]",)})
     assert "goes into [global], [bold]not[/bold] into [www]" in shown(result)
+
+
+def test_bands_are_a_table_of_their_own_and_say_their_window() -> None:
+    text = shown(forecast(Scenario.example(), pool=40, users=[50, 180], window=5400))
+    assert "Where 90 of 100 windows of 90 min lie" in text
+    assert "Where 90 of 100 windows of 1 min lie" in shown(
+        forecast(Scenario.example(), pool=40, users=[180], window=60)
+    )
+    (band,) = (p.band for p in forecast(Scenario.example(), pool=40, users=[180], window=5400).predictions)
+    assert band is not None
+    cells = text.partition("Where 90")[2]
+    assert band.response_time is not None
+    assert f"{band.response_time.low * 1000:.0f} to {band.response_time.high * 1000:.0f} ms" in cells
+    assert "Where 90" not in shown(forecast(Scenario.example(), pool=40, users=[50]))
+
+
+def test_an_unknown_interval_is_a_dash_and_one_without_bound_endless() -> None:
+    (known,) = forecast(Scenario.example(), pool=40, users=[180]).predictions
+    assert known.band is not None
+    endless = known.band.waiting_time.model_copy(update={"high": None})
+    band = known.band.model_copy(update={"waiting_time": endless, "response_time_p95": None})
+    result = forecast(Scenario.example(), pool=40, users=[180])
+    text = shown(result.model_copy(update={"predictions": (known.model_copy(update={"band": band}),)}))
+    cells = row(text.partition("Where 90")[2], "180")
+    assert cells[-1] == "-"
+    assert cells[3].endswith("ms to endless")

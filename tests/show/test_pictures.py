@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,12 +114,11 @@ def test_the_objective_is_a_line():
 
 
 def test_bands_of_predictions_are_drawn_where_there_are_any():
-    band = SimpleNamespace(response_time_p95=SimpleNamespace(low=0.7, high=0.9))
-    point = SimpleNamespace(response_time_p95=0.8, response_time=0.3, band=band)
-    _, ax = plt.subplots()
-    users._marks(ax, [(100.0, point)], 3.0)
-    (drawn,) = ax.collections
-    assert drawn.get_segments()[0].tolist() == [[100.0, 0.7], [100.0, 0.9]]
+    result = forecast(EXAMPLE, pool=40, users=[150, 180], window=60.0)
+    drawn = [line.get_segments()[0].tolist() for line in result.plot().collections]
+    for prediction in result.predictions:
+        for band in (prediction.band.response_time, prediction.band.response_time_p95):
+            assert [[prediction.users, band.low], [prediction.users, band.high]] in drawn
 
 
 def test_without_a_load_there_is_nothing_to_draw():
