@@ -59,7 +59,7 @@ def forecast_text(result: Forecast, console: Console) -> RenderableType:
     return Group(
         _predictions(result.predictions, console, title=title),
         "",
-        *_windows(result.predictions, box),
+        *_windows(result.predictions, console),
         bands,
         "",
         *((_step(result.step, box), "", _manager(result.step)) if result.step else ()),
@@ -187,14 +187,14 @@ def _lost(predictions: Sequence[Prediction], console: Console) -> list[Renderabl
     return ["", table] if table.rows else []
 
 
-def _windows(predictions: Sequence[Prediction], box: Box) -> list[RenderableType]:
+def _windows(predictions: Sequence[Prediction], console: Console) -> list[RenderableType]:
     """Where most windows lie; nothing where no prediction has a band."""
     known = [(p.users, p.band) for p in predictions if p.band is not None]
     if not known:
         return []
     _, first = known[0]
     title = f"Where {first.level * 100:.0f} of 100 windows of {_duration(first.window)} lie"
-    table = Table(box=box, title=title, title_justify="left", title_style="bold")
+    table = Table(box=box_for(console), title=title, title_justify="left", title_style="bold")
     for name in ("users", "requests", "workers busy", "mean wait", "mean response", "95 % within"):
         table.add_column(name, justify="right", overflow="fold")
     for users, band in known:
@@ -205,7 +205,7 @@ def _windows(predictions: Sequence[Prediction], box: Box) -> list[RenderableType
             _range(band.utilization, _percent),
             *(_range(part, format_seconds) for part in times),
         )
-    return [table, ""]
+    return [fitted(table, console), ""]
 
 
 def _duration(seconds: float) -> str:
