@@ -35,7 +35,7 @@ def workload_cautions(scenario: Scenario, model: ModelName = "open", spread: str
         cautions.append(spread or _spread_caution(scenario, model))
     if workload.requests_per_click != 1:
         cautions.append(
-            f"a click makes {workload.requests_per_click:g} requests; they are taken as independent, and in the "
+            f"a click makes {workload.requests_per_click:.3g} requests; they are taken as independent, and in the "
             "finite model each as a user of its own"
         )
     return tuple(cautions)
@@ -44,7 +44,7 @@ def workload_cautions(scenario: Scenario, model: ModelName = "open", spread: str
 def _spread_caution(scenario: Scenario, model: ModelName) -> str:
     """What is made of service times that are not exponential, and how far that can be trusted."""
     scv, contended = scenario.workload.service_scv, bool(scenario.workload.cpu_time)
-    stated, longer = f"service_scv is {scv:g}", "longer" if scv > 1 else "shorter"
+    stated, longer = f"service_scv is {scv:.3g}", "longer" if scv > 1 else "shorter"
     if scv > LARGEST_SCV:
         return (
             f"{stated}, more than the {LARGEST_SCV:g} to which waits have been measured, so they are computed for "

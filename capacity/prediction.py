@@ -10,6 +10,7 @@ import numpy as np
 
 from capacity.bands import unknown_bands, with_bands
 from capacity.cautions import prediction_cautions, workload_cautions
+from capacity.columns import unit_of_column
 from capacity.errors import InvalidInput, Problem
 from capacity.outcome import NEEDED, largest_users, predict, users_in_bands
 from capacity.overload import LOST, NEEDED_FOR_LOST, lost, overload_caution, pool_columns
@@ -22,7 +23,7 @@ from capacity.results import Assumption, Forecast, ModelName, Prediction, UserBa
 from capacity.scenario import Scenario, value_of
 from capacity.sudden_step import step_forecast, users_of_step
 from capacity.table import Column, Table, repeat, table_of
-from capacity.units import shown
+from capacity.units import format_value, shown
 from capacity.wide_spread import simulated
 
 __all__ = [
@@ -185,7 +186,8 @@ def stated_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
     for field, source in scenario.sources.items():
         value = value_of(tables, field)
         if value is not None:
-            doubt = "" if source.low is None or source.high is None else f", {source.low:g} to {source.high:g}"
+            ends = [format_value(end, unit_of_column(field)) for end in (source.low, source.high) if end is not None]
+            doubt = f", {' to '.join(ends)}" if len(ends) == 2 else ""
             count = "" if source.samples is None else f", {source.samples} samples"
             stated.append(Assumption(field=field, value=value, source=f"{source.source}{count}{doubt}"))
     return tuple(stated)

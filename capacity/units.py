@@ -19,6 +19,7 @@ __all__ = [
     "format_fraction",
     "format_rate",
     "format_seconds",
+    "format_value",
     "parse_bytes",
     "parse_rate",
     "parse_seconds",
@@ -251,6 +252,34 @@ def format_fraction(fraction: float) -> str:
     ('75 %', '45.7 %', '0 %')
     """
     return f"{_without_zeros(_three_digits(fraction * 100))} %"
+
+
+def format_value(value: float, unit: str) -> str:
+    """Write a number of one of our units as people read it.
+
+    Parameters
+    ----------
+    value : float
+        In SI units.
+    unit : str
+        As the JSON Schema of its field has it: ``s``, ``byte``, ``1/s``; with any other, whole or with four digits.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> format_value(0.25, "s"), format_value(4 * 2**30, "byte"), format_value(65535.0, "1")
+    ('250 ms', '4.00 GiB', '65535')
+    """
+    if unit == "s":
+        return format_seconds(value)
+    if unit == "byte":
+        return format_bytes(value)
+    if unit == "1/s":
+        return format_rate(value)
+    return f"{value:.0f}" if value == round(value) else f"{value:.4g}"
 
 
 def _three_digits(value: float) -> str:

@@ -76,7 +76,7 @@ def simulated(
     judged = [(p, _verdict(scenario, p, queue, edges)) for p, queue in beside if queue is not None]
     worse = [f"{p.users} users {verdict}" for p, verdict in judged if _SEVERITY(verdict) > _SEVERITY(p.verdict)]
     note = (
-        f"service_scv is {scv:g}, more than the {LARGEST_SCV:g} to which formulas have been measured, so lognormal "
+        f"service_scv is {scv:.3g}, more than the {LARGEST_SCV:g} to which formulas have been measured, so lognormal "
         f"service times are simulated, a million requests a figure: {sure}"
     )
     if left:

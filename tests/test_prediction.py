@@ -530,7 +530,7 @@ def test_the_sources_of_the_scenario_are_listed():
     )
     (assumption,) = forecast(case).assumptions
     assert (assumption.field, assumption.value) == ("workload.service_time", 0.25)
-    for part in ("access log", "900 samples", "0.2", "0.3"):
+    for part in ("access log", "900 samples", "200 ms to 300 ms"):
         assert part in assumption.source
 
 

@@ -34,7 +34,14 @@ from capacity.units import shortened
 __all__ = ["capacity", "main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _InOrder(click.Group):
+    """A group whose help has its commands as they are needed, not by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="fpm-capacity", prog_name="capacity")
 def capacity() -> None:
     """Plan the capacity of a PHP-FPM pool: how many workers, and how many users they can take.

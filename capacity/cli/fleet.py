@@ -31,7 +31,7 @@ class _PoolsFirst(click.Group):
 
 @click.group(cls=_PoolsFirst, context_settings={"help_option_names": ["-h", "--help"]})
 def fleet() -> None:
-    """Plan several pools on one host, several hosts, pods, and growth.
+    """Plan pools that share a host, many hosts, pods, and growth.
 
     \b
     Examples:
@@ -163,7 +163,9 @@ def pods(
     output: str | None,
     **fields: Any,
 ) -> int:
-    """Say how many pods a load takes, how many workers in each, and what other sizes of a pod would take.
+    """Say how many pods a load takes, and how many workers each.
+
+    Also what pods of other sizes would take.
 
     The scenario is one pod: its memory and CPU limits are ram and cpus, and the load is that of all pods.
 

@@ -49,11 +49,11 @@ def levers(
     output: str | None,
     **fields: Any,
 ) -> int:
-    """Compare what can be done to get to a number of users: --users N.
+    """Compare what can be done to get to a number of users.
 
-    Each lever is tried alone, with the pool recommended anew: how many users it gets to, how far it had to be pulled,
-    and why it does nothing where something else limits. Then the fewest levers that together are enough, and with
-    --costs what gets furthest for its price.
+    --users N is that number. Each lever is tried alone, with the pool recommended anew: how many users it gets to,
+    how far it had to be pulled, and why it does nothing where something else limits. Then the fewest levers that
+    together are enough, and with --costs what gets furthest for its price.
 
     \b
     Levers, with what LEVER=X states:

@@ -59,11 +59,12 @@ def measure(
     output_format: str,
     output: str | None,
 ) -> int:
-    """Measure a pool of this host, or its logs, and write a scenario that ``capacity recommend`` takes.
+    """Measure a pool of this host, or logs, and write a scenario.
 
     Watches the pool's status page, its workers, their memory and the host; reads its access and error logs, which
-    are found in its configuration. What was seen goes to standard error, with what could not be seen and how to
-    make it visible. Ctrl-C ends the watching and keeps what was gathered. Best as root.
+    are found in its configuration. The scenario is for capacity recommend; what was seen goes to standard error, with
+    what could not be seen and how to make it visible. Ctrl-C ends the watching and keeps what was gathered. Best as
+    root.
 
     \b
     Examples:

@@ -126,7 +126,7 @@ def _keep_others(path: Path, output: str, beginning: bytes) -> None:
     with path.open("rb") as file:
         found = file.read(len(beginning))
     if found not in (b"", beginning):
-        rule = "is a file that capacity has not written so, and it is left as it is"
+        rule = "names a file that capacity did not write, and it is left as it is"
         raise InvalidInput([Problem("--output", rule, shown(output, longest=200), "give another name, or remove it")])
 
 

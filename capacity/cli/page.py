@@ -23,9 +23,10 @@ def page(
     output: str | None,
     **fields: Any,
 ) -> None:
-    """Write the what-if page: sliders that recommend as they are moved, in one offline HTML file.
+    """Write the what-if page: sliders in one offline HTML file.
 
-    The sliders begin where the scenario is; whoever opens the file needs neither Python nor a network.
+    They recommend as they are moved, and begin where the scenario is; whoever opens the file needs neither Python nor
+    a network.
 
     \b
     Examples:

@@ -57,7 +57,7 @@ def plan(
     output: str | None,
     **others: Any,
 ) -> int:
-    """Plan the change that makes a pool the recommended one; changes nothing.
+    """Plan the change to the recommended pool; changes nothing.
 
     \b
     Examples:

@@ -36,7 +36,7 @@ def recommend(
     output: str | None,
     **fields: Any,
 ) -> int:
-    """Recommend a pool: how many workers, why, and how many users they take.
+    """Recommend a pool: how many workers, and for how many users.
 
     For SCENARIO.toml (- reads it from standard input), for a pool of this host, or for the built-in case study.
 

@@ -67,7 +67,9 @@ def replay(
     output_format: str,
     output: str | None,
 ) -> int:
-    """Replay an access log in pools of other sizes: waits and responses, and the hour that hurts.
+    """Replay an access log in pools of other sizes.
+
+    Says how long requests would have waited in each, and which hour hurts.
 
     A logged time grows with the workers that share the cores: give --cpus, so that this part is taken out and put
     in again as each pool has it. The times of a web server's log have the wait for a worker in them: give

@@ -26,7 +26,9 @@ WHAT = (
 @click.argument("what", type=click.Choice(WHAT), default="scenario")
 @output_option
 def schema(what: str, output: str | None) -> int:
-    """Print the JSON Schema of an input or a result; by default, of a scenario.
+    """Print the JSON Schema of an input or a result.
+
+    By default, of a scenario.
 
     Every field with a dimension says its unit.
     """

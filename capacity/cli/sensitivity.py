@@ -42,7 +42,7 @@ def sensitivity(
     output: str | None,
     **fields: Any,
 ) -> int:
-    """Say which inputs a recommendation hangs on, and how wrong each may be.
+    """Say which inputs matter, and how wrong each may be.
 
     Every input is moved alone, between the ends that its source states (low and high in [sources], as capacity measure
     writes them), else by --spread, and a pool recommended at each end. Then the nearest values are found at which what

@@ -5,30 +5,15 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from capacity.results import Verdict
-from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
+from capacity.units import format_fraction, format_value
 from capacity.what_if_results import InputSensitivity, Part, Sensitivity
 
-__all__ = ["both", "summary_of", "value_in_words"]
+__all__ = ["both", "summary_of"]
 
 _MOST: Final = 3
 _NEAR: Final = 0.25  # of a value: changes farther off than that are not worth a line
 _MOST_TIPS: Final = 8
 _WHAT: Final[dict[Part, str]] = {"binding": "what binds becomes", "verdict": "the verdict becomes"}
-
-
-def value_in_words(value: float, unit: str) -> str:
-    """A value with its unit.
-
-    Examples
-    --------
-    >>> value_in_words(0.25, "s"), value_in_words(4 * 2**30, "byte"), value_in_words(150, "1")
-    ('250 ms', '4.00 GiB', '150')
-    """
-    if unit == "s":
-        return format_seconds(value)
-    if unit == "byte":
-        return format_bytes(value)
-    return format_rate(value) if unit == "1/s" else f"{value:.4g}"
 
 
 def summary_of(result: Sensitivity) -> tuple[str, ...]:
@@ -63,7 +48,7 @@ def _worse(becomes: str, result: Sensitivity) -> bool:
 def _tip(each: InputSensitivity, changes: Part, end: float, becomes: str) -> str:
     share = format_fraction(float(f"{abs(end / each.value - 1.0):.2g}"))
     more = "more" if end > each.value else "less"
-    return f"{each.field} {share} {more}, {value_in_words(end, each.unit)}, and {_WHAT[changes]} {becomes}"
+    return f"{each.field} {share} {more}, {format_value(end, each.unit)}, and {_WHAT[changes]} {becomes}"
 
 
 def _swings(each: InputSensitivity) -> bool:
@@ -71,7 +56,7 @@ def _swings(each: InputSensitivity) -> bool:
 
 
 def _swing(result: Sensitivity, each: InputSensitivity) -> str:
-    ends = f"{value_in_words(each.low, each.unit)} to {value_in_words(each.high, each.unit)}"
+    ends = f"{format_value(each.low, each.unit)} to {format_value(each.high, each.unit)}"
     text = f"{each.field} from {ends}: {both(each.at_low.workers, each.at_high.workers)} workers"
     if each.at_low.users is None or each.at_high.users is None:
         return text

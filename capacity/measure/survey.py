@@ -35,6 +35,7 @@ _FULL = 0.9
 # A log this many think times long has seen nearly all pauses; a shorter one only the short ones.
 _PAUSES = 20
 _HOURS_ENOUGH: Final = 2 * 3600.0
+_MINUTES_ENOUGH: Final = 600.0  # of a shorter log the seconds are told
 _ENOUGH_REQUESTS = 30
 # Below these a heavier request in the log is the rounding of %M (2 MiB steps), above them another script.
 _HEAVIER, _HEAVIER_BYTES = 1.25, 4 << 20
@@ -374,7 +375,8 @@ def _say_sampled(evidence: Evidence, notes: list[str], blind: list[str]) -> None
             "them still in it"
         )
     if sampled.limit_reached:
-        notes.append(f"the pool came to its max_children {sampled.limit_reached} times while it was watched")
+        often = "once" if sampled.limit_reached == 1 else f"{sampled.limit_reached} times"
+        notes.append(f"the pool came to its max_children {often} while it was watched")
 
 
 def moment(seconds: float) -> str:
@@ -389,4 +391,9 @@ def moment(seconds: float) -> str:
 
 
 def _span(log: Traffic) -> str:
-    return "" if log.first is None else f"{moment(log.first)} + {format_seconds(log.seconds)}"
+    if log.first is None:
+        return ""
+    start = moment(log.first)
+    if log.seconds < _MINUTES_ENOUGH:
+        return f"{format_seconds(log.seconds)} from {start}"
+    return f"{start} to {moment(log.first + log.seconds)}"

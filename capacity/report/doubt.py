@@ -8,15 +8,17 @@ from typing import Final
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from capacity.doubt.telling import both, value_in_words
+from capacity.doubt.telling import both
+from capacity.report.fitting import fitted
 from capacity.report.text import box_for, section
-from capacity.units import format_seconds
+from capacity.units import format_seconds, format_value
 from capacity.what_if_results import Answer, InputSensitivity, Part, Sensitivity
 
 __all__ = ["sensitivity_text"]
 
 _NOTHING: Final = "-"
 _BAR: Final = 10
+_ROOM_FOR_BARS: Final = 100  # columns
 
 
 def sensitivity_text(result: Sensitivity, console: Console) -> RenderableType:
@@ -54,21 +56,22 @@ def _tornado(result: Sensitivity, console: Console) -> Table:
     table.add_column("input", overflow="fold")
     for name in ("from", "to", "workers", "users", "95 % within", "1 % more: users"):
         table.add_column(name, justify="right", overflow="fold")
-    table.add_column("", no_wrap=True)
+    if bars := console.width >= _ROOM_FOR_BARS:
+        table.add_column("", no_wrap=True)
     longest = max(map(_length, result.inputs), default=0.0)
     for each in result.inputs:
         slope = each.users_elasticity
         table.add_row(
             each.field.partition(".")[2],
-            value_in_words(each.low, each.unit),
-            value_in_words(each.high, each.unit),
+            format_value(each.low, each.unit),
+            format_value(each.high, each.unit),
             both(each.at_low.workers, each.at_high.workers),
             both(_users(each.at_low), _users(each.at_high)),
             both(_time(each.at_low), _time(each.at_high)),
             _NOTHING if slope is None else f"{slope:+.2f} %",
-            "#" * round(_BAR * _length(each) / longest) if longest else "",
+            *(["#" * round(_BAR * _length(each) / longest) if longest else ""] if bars else []),
         )
-    return table
+    return fitted(table, console)
 
 
 def _tipping(result: Sensitivity, console: Console) -> Table:
@@ -84,17 +87,17 @@ def _tipping(result: Sensitivity, console: Console) -> Table:
         if any(cells):
             table.add_row(
                 each.field.partition(".")[2],
-                value_in_words(each.value, each.unit),
+                format_value(each.value, each.unit),
                 *(cell or _NOTHING for cell in cells),
             )
-    return table
+    return fitted(table, console)
 
 
 def _ends(each: InputSensitivity, part: Part) -> str:
     point = each.tips(part)
     ends = (("<", point.low, point.at_low), (">", point.high, point.at_high))
     return "\n".join(
-        f"{sign} {value_in_words(end, each.unit)}: {becomes.removesuffix(' workers')}"
+        f"{sign} {format_value(end, each.unit)}: {becomes.removesuffix(' workers')}"
         for sign, end, becomes in ends
         if end is not None
     )

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from capacity.fleet.results import Allotment, Growth, HostPlan, PodPlan, PoolShare, Resource
 from capacity.fpm.directives import render
+from capacity.report.fitting import fitted
 from capacity.report.text import COLOURS, box_for, section
 from capacity.units import format_bytes, format_fraction, format_rate, format_seconds
 
@@ -58,15 +59,13 @@ def _headline(result: Allotment) -> RenderableType:
 
 def _shares(result: Allotment, console: Console) -> Table:
     table = Table(box=box_for(console))
-    if console.width < 100:
-        table.padding, table.show_edge = 0, False
     table.add_column("pool", overflow="fold")
     for name in ("pm", "workers", "needed", "wanted", "carries", "memory", "workers busy", "95 % within"):
         table.add_column(name, justify="left" if name == "pm" else "right", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     for share in result.pools:
         table.add_row(*_cells(share))
-    return table
+    return fitted(table, console)
 
 
 def _cells(share: PoolShare) -> list[str | Text]:
@@ -199,7 +198,7 @@ def _situations(result: HostPlan, console: Console, what: str) -> Table:
         verdict = Text(seen.verdict, style=COLOURS[seen.verdict])
         busy = format_fraction(round(seen.utilization, 3))
         table.add_row(str(situation.running), format_rate(seen.arrival_rate), busy, cores, *times, verdict)
-    return table
+    return fitted(table, console)
 
 
 def _balancings(result: HostPlan, console: Console, what: str) -> Table:

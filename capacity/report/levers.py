@@ -8,6 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from capacity.report.fitting import fitted
 from capacity.report.text import COLOURS, box_for, section
 from capacity.units import format_seconds
 from capacity.what_if_results import LeverComparison, LeverOutcome
@@ -57,7 +58,7 @@ def _outcomes(title: str, rows: Sequence[tuple[str, LeverOutcome]], result: Leve
     priced = bool(result.front)
     for name in (*(["price"] if priced else []), "workers", *(band.verdict for band in result.resized.bands)):
         table.add_column(name, justify="right", overflow="fold")
-    table.add_column(f"at {result.users} users", no_wrap=True)
+    table.add_column(f"at {result.users} users")
     table.add_column("95 % within", justify="right", overflow="fold")
     for what, outcome in rows:
         price = [_NOTHING if outcome.price is None else f"{outcome.price:g}"] if priced else []
@@ -71,7 +72,7 @@ def _outcomes(title: str, rows: Sequence[tuple[str, LeverOutcome]], result: Leve
             Text(outcome.verdict + unsure, style=COLOURS[outcome.verdict]),
             p95,
         )
-    return table
+    return fitted(table, console)
 
 
 def _name(outcome: LeverOutcome) -> str:

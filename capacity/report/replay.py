@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from capacity.measure.survey import moment
+from capacity.report.fitting import fitted
 from capacity.report.text import box_for, section
 from capacity.results import Replay, ReplayedPeriod, ReplayedPool
 from capacity.units import format_fraction, format_rate, format_seconds
@@ -82,7 +83,7 @@ def _pools(pools: Sequence[ReplayedPool], result: Replay, console: Console) -> T
     rows = [*_ROWS, *([_REFUSED] if result.backlog is not None else [])]
     for name, show in rows:
         table.add_row(name, *map(show, pools))
-    return table
+    return fitted(table, console)
 
 
 def _periods(pools: Sequence[ReplayedPool], console: Console) -> Table:
@@ -102,7 +103,7 @@ def _periods(pools: Sequence[ReplayedPool], console: Console) -> Table:
         period = worst.periods[at]
         cells = [_wait(pool.periods[at]) for pool in pools]
         table.add_row(moment(period.start), format_rate(period.arrival_rate), *cells)
-    return table
+    return fitted(table, console)
 
 
 def _order(pool: ReplayedPool) -> Iterator[int]:

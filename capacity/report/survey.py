@@ -179,7 +179,7 @@ def _traffic(log: Traffic, console: Console) -> list[RenderableType]:
     lines += log.format.notes
     parts: list[RenderableType] = [section("The load in the access log", lines)]
     if log.routes and not (len(log.routes) == 1 and log.routes[0].name == "(none)"):
-        parts += ["", _routes(log, console)]
+        parts += [_routes(log, console)]
     return parts
 
 
@@ -221,7 +221,7 @@ def _unit(field: str) -> Any:
         return format_seconds
     if name == "arrival_rate":
         return format_rate
-    return lambda value: f"{value:.3g}"
+    return lambda value: f"{value:.0f}" if value == round(value) else f"{value:.3g}"
 
 
 def _or_none(show: Any, value: float | None) -> str:

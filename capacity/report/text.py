@@ -12,6 +12,7 @@ from rich.text import Text
 
 from capacity.fpm.directives import SIZING
 from capacity.pool import PoolSettings
+from capacity.report.fitting import fitted
 from capacity.results import Choice, Forecast, Interval, Prediction, Recommendation, StepForecast, UserBand, Verdict
 from capacity.units import format_fraction, format_rate, format_seconds
 
@@ -25,8 +26,6 @@ COLOURS: dict[Verdict, str] = {
 }
 _NOTHING = "-"
 _SHOWN = 0.0005  # a share below it is 0 % to a reader
-_NARROW = 100  # characters; below it the predictions give up their padding rather than their words
-_MANY = 10  # columns; with more of them, too
 
 
 def recommendation_text(result: Recommendation, console: Console) -> RenderableType:
@@ -60,7 +59,7 @@ def forecast_text(result: Forecast, console: Console) -> RenderableType:
     return Group(
         _predictions(result.predictions, console, title=title),
         "",
-        *_windows(result.predictions, box),
+        *_windows(result.predictions, console),
         bands,
         "",
         *((_step(result.step, box), "", _manager(result.step)) if result.step else ()),
@@ -150,30 +149,16 @@ def _bands(result: Recommendation, box: Box) -> Table:
     return table
 
 
-def _predictions(predictions: Sequence[Prediction], console: Console, *, title: str) -> Table:
+def _predictions(predictions: Sequence[Prediction], console: Console, *, title: str) -> RenderableType:
     table = Table(box=box_for(console), title=title, title_justify="left", title_style="bold")
     known_cpu = any(p.cpu_utilization is not None for p in predictions)
     known_database = any(p.database_utilization is not None for p in predictions)
-    # folded, since a number cut off by an ellipsis reads as another number
-    for name in ("users", "requests"):
-        table.add_column(name, justify="right", overflow="fold")
-    table.add_column("verdict", no_wrap=True)
-    busy = ["workers busy", *(["cores busy"] if known_cpu else []), *(["database busy"] if known_database else [])]
-    lost = [
-        shares
-        for shares in (
-            ("get 502", [(p.refused or 0.0) + (p.killed or 0.0) for p in predictions]),
-            ("get 504", [p.timed_out or 0.0 for p in predictions]),
-        )
-        if max(shares[1]) >= _SHOWN
-    ]
     known_apdex = any(p.apdex is not None for p in predictions)
+    busy = ["workers busy", *(["cores busy"] if known_cpu else []), *(["database busy"] if known_database else [])]
     times = ["must wait", "mean response", "95 % within", "slowdown", *(["Apdex"] if known_apdex else [])]
-    for name in (*busy, *times, *(name for name, _ in lost)):
-        table.add_column(name, justify="right", overflow="fold")
-    if console.width < _NARROW or len(table.columns) > _MANY:
-        table.padding, table.show_edge = 0, False
-    for row, p in enumerate(predictions):
+    for name in ("users", "requests", "verdict", *busy, *times):
+        table.add_column(name, justify="left" if name == "verdict" else "right", overflow="fold")
+    for p in predictions:
         shares = [p.utilization, *([p.cpu_utilization] if known_cpu else [])]
         shares += [p.database_utilization] if known_database else []
         table.add_row(
@@ -186,19 +171,30 @@ def _predictions(predictions: Sequence[Prediction], console: Console, *, title: 
             _time(p.response_time_p95),
             "endless" if p.slowdown is None else f"+{_percent(p.slowdown)}",
             *([_NOTHING if p.apdex is None else f"{p.apdex:.2f}"] if known_apdex else []),
-            *(_percent(column[row]) for _, column in lost),
         )
-    return table
+    return Group(fitted(table, console), *_lost(predictions, console))
 
 
-def _windows(predictions: Sequence[Prediction], box: Box) -> list[RenderableType]:
+def _lost(predictions: Sequence[Prediction], console: Console) -> list[RenderableType]:
+    """Who gets an error instead of an answer; nothing where nobody does."""
+    table = Table(box=box_for(console), title="Who gets an error", title_justify="left", title_style="bold")
+    for name in ("users", "502", "504"):
+        table.add_column(name, justify="right")
+    for p in predictions:
+        shares = ((p.refused or 0.0) + (p.killed or 0.0), p.timed_out or 0.0)
+        if max(shares) >= _SHOWN:
+            table.add_row(_users(p.users), *map(_percent, shares))
+    return ["", table] if table.rows else []
+
+
+def _windows(predictions: Sequence[Prediction], console: Console) -> list[RenderableType]:
     """Where most windows lie; nothing where no prediction has a band."""
     known = [(p.users, p.band) for p in predictions if p.band is not None]
     if not known:
         return []
     _, first = known[0]
     title = f"Where {first.level * 100:.0f} of 100 windows of {_duration(first.window)} lie"
-    table = Table(box=box, title=title, title_justify="left", title_style="bold")
+    table = Table(box=box_for(console), title=title, title_justify="left", title_style="bold")
     for name in ("users", "requests", "workers busy", "mean wait", "mean response", "95 % within"):
         table.add_column(name, justify="right", overflow="fold")
     for users, band in known:
@@ -209,7 +205,7 @@ def _windows(predictions: Sequence[Prediction], box: Box) -> list[RenderableType
             _range(band.utilization, _percent),
             *(_range(part, format_seconds) for part in times),
         )
-    return [table, ""]
+    return [fitted(table, console), ""]
 
 
 def _duration(seconds: float) -> str:

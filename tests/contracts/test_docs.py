@@ -50,6 +50,13 @@ def examples(block: str) -> list[Example]:
     return found
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_line_begins_with_a_percent_sign(page: Path) -> None:
+    """It would be a comment: the built page leaves the line out, and breaks the paragraph in two."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    assert not [line for line in text.splitlines() if line.lstrip().startswith("%")]
+
+
 def cases() -> list[object]:
     return [
         pytest.param(page, id=str(page.relative_to(ROOT)))

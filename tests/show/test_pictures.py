@@ -35,7 +35,7 @@ def test_every_picture_is_drawn_on_given_axes_and_on_its_own(name, kind):
     assert own.axes[0].get_title(loc="left")
 
 
-@pytest.mark.parametrize("name", {name for name, _ in CASES})
+@pytest.mark.parametrize("name", sorted({name for name, _ in CASES}))
 def test_the_first_kind_is_the_default(name):
     first = next(iter(PICTURES[name]))
     assert results()[name].plot().get_title(loc="left") == results()[name].plot(first).get_title(loc="left")
