@@ -44,6 +44,8 @@ def test_what_is_not_known_is_nan():
         "workload.database_time",
         "workload.arrival_rate",
         "objective.response_time",
+        "objective.apdex_time",
+        "objective.apdex",
         "policy.process_max",
     }
 

@@ -18,6 +18,7 @@ from capacity import (
     forecast,
     recommend,
 )
+from capacity.policies import database
 from capacity.policies.verdict import VERDICTS
 from capacity.prediction import largest_users
 from capacity.table import repeat, table_of
@@ -244,10 +245,13 @@ def test_predictions_keep_the_laws_of_operations(scenario, pool, users, model):
     workload = scenario.workload
     for prediction in forecast(scenario, pool=pool, users=users, model=model).predictions:
         fullest = pool / workload.service_time
+        if workload.database_time:  # fewer connections than one worker needs: nothing is ever completed
+            fullest = min(fullest, database.limit(table_of(scenario))[0] / workload.database_time)
         if workload.cpu_time:
             fullest = min(fullest, scenario.host.cpus / workload.cpu_time)
         # 1e-9 is rounding
-        assert 0 < prediction.throughput <= fullest * (1 + 1e-9)
+        assert 0 <= prediction.throughput <= fullest * (1 + 1e-9)
+        assert prediction.throughput > 0 or fullest == 0
         assert 0 <= prediction.utilization <= 1 + 1e-9
         assert 0 <= prediction.wait_probability <= 1 + 1e-9
         if prediction.response_time is not None:
