@@ -220,7 +220,7 @@ def _laws(case: _Case, seconds: float, levels: Column, *, first: bool) -> Laws |
         laws["waiting_time"] = unknown
     if first and scv > 1.0 and periods < _SHORT:
         laws["throughput"] = unknown
-    own_law = scv == 1.0 and pool["hold"][0] <= _STRETCHED * service_time(table)[0]
+    own_law = table["workload.service_scv"][0] == 1.0 and pool["hold"][0] <= _STRETCHED * service_time(table)[0]
     known = not first or (own_law and periods >= _SHORT and requests >= _FEW_COME)
     return laws | {"response_time_p95": _quantile(case, chain, seconds, levels) if known else unknown}
 

@@ -120,6 +120,15 @@ def test_users_who_do_not_think_have_none(model: str) -> None:
     assert one(restless, users=60, model=model, window=60.0).band is None
 
 
+@pytest.mark.parametrize("model", ["open", "finite"])
+def test_a_quantile_of_other_than_exponential_times_has_none(model: str) -> None:
+    workload = EXAMPLE.workload.model_copy(update={"service_scv": 2.0})
+    found = band(EXAMPLE.model_copy(update={"workload": workload}), model=model, window=3600.0)
+    assert found.response_time_p95 is None
+    assert found.response_time is not None
+    assert band(model=model, window=3600.0).response_time_p95 is not None
+
+
 def test_a_saturated_pool_has_none() -> None:
     assert one(users=250, window=60.0).band is None
     assert one(users=250, window=60.0, model="finite").band is not None  # who waits sends nothing
