@@ -65,7 +65,7 @@ def from_run(case: Case, machine: Calibration, run: Run) -> Figures:
     return predicted(
         case,
         service_time=service,
-        scv=SCV[case.law] * min(case.service_time / service, 1.0) ** 2,  # a mean below what was asked is that of its draw
+        scv=SCV[case.law] * min(case.service_time / service, 1.0) ** 2,  # a shorter mean is of its draw
         cpu_time=cpu_time,
         cpus=machine.cores - run.used.nginx - run.used.generator,  # others have little weight, see `site`
         rate=rate,
