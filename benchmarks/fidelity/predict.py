@@ -40,7 +40,6 @@ def from_inputs(case: Case, machine: Calibration) -> Figures:
     return predicted(
         case,
         service_time=service,
-        scv=SCV[case.law] * (case.service_time / service) ** 2,
         cpu_time=asked + machine.burn if asked else None,
         cpus=machine.cores_for_php(rate),
         rate=rate,
@@ -65,7 +64,6 @@ def from_run(case: Case, machine: Calibration, run: Run) -> Figures:
     return predicted(
         case,
         service_time=service,
-        scv=SCV[case.law] * min(case.service_time / service, 1.0) ** 2,  # a shorter mean is of its draw
         cpu_time=cpu_time,
         cpus=machine.cores - run.used.nginx - run.used.generator,  # others have little weight, see `site`
         rate=rate,
@@ -78,7 +76,6 @@ def predicted(
     case: Case,
     *,
     service_time: float,
-    scv: float,
     cpu_time: float | None,
     cpus: float,
     rate: float,
@@ -87,6 +84,8 @@ def predicted(
 ) -> Figures:
     """Ask `forecast`, with the band of the run's window. ``client``: what the client sees beside the pool [s]."""
     closed = case.kind == "closed"
+    # what a request costs beside its script does not vary; a mean below what was asked is that of the draw
+    spread = SCV[case.law] * min(case.service_time / service_time, 1.0) ** 2
     # for a user, time outside the pool is as good as thought; a stream comes from many users who think for long
     users = case.users if closed else STREAM
     think_time = max(0.0, think_time + client) if closed else STREAM / rate - service_time
@@ -96,7 +95,7 @@ def predicted(
         workload=Workload(
             service_time=service_time,
             cpu_time=None if cpu_time is None else min(cpu_time, service_time),
-            service_scv=1.0 if case.law == "exponential" else scv,
+            service_scv=1.0 if case.law == "exponential" else spread,
             think_time=think_time,
         ),
         pool=PoolSettings(pm="static", max_children=case.workers),
